@@ -1,0 +1,190 @@
+//! Who is asking, and how we know.
+//!
+//! An [`Identity`] is made only from a validated ID token (with userinfo merged in where the
+//! provider's configuration says so). [`headers`] turns it into what an upstream sees.
+
+pub mod headers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The name of a provider in the configuration (`providers.NAME`).
+///
+/// One to 32 characters of `a-z`, `0-9`, `_` and `-`, since it becomes part of cookie names and paths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProviderName(Arc<str>);
+
+/// Why a text is not a provider name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a provider's name has 1 to 32 characters of a-z, 0-9, _ and -")]
+pub struct NotAProviderName;
+
+impl ProviderName {
+    /// Reads a provider's name.
+    ///
+    /// # Errors
+    /// [`NotAProviderName`] for other lengths or characters.
+    pub fn parse(text: &str) -> Result<Self, NotAProviderName> {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        if text.is_empty() || text.len() > 32 || !text.bytes().all(known) {
+            return Err(NotAProviderName);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a provider says of a person: the claims of a validated ID token, with userinfo merged in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// Takes the members of a JSON object.
+    #[must_use]
+    pub const fn new(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
+    /// The claim a path names; null counts as absent.
+    #[must_use]
+    pub fn get(&self, path: &ClaimPath) -> Option<&Value> {
+        let found = match self.0.get(path.as_str()) {
+            // A claim whose own name has dots (`p1.region`) wins over a path into an object.
+            Some(value) => value,
+            None => {
+                let mut names = path.as_str().split('.');
+                let first = self.0.get(names.next()?)?;
+                names.try_fold(first, |value, name| value.as_object()?.get(name))?
+            }
+        };
+        (!found.is_null()).then_some(found)
+    }
+
+    /// The top-level claim of this name, if it is a string.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// All members.
+    #[must_use]
+    pub const fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// Adds the members of `other` that are not here yet; what an ID token says stands.
+    pub fn fill_from(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            if self.0.get(&name).is_none_or(Value::is_null) {
+                self.0.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Where a claim is found: a name, or names joined by dots that reach into objects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimPath(Arc<str>);
+
+impl ClaimPath {
+    /// Takes a path as written in the configuration.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self(path.into())
+    }
+
+    /// The path as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where a provider keeps the claims that rules and default headers ask for
+/// (`providers.X.claims`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Groups of the person; `groups` unless told otherwise.
+    pub groups: ClaimPath,
+    /// The person's e-mail address; `email` unless told otherwise.
+    pub email: ClaimPath,
+    /// How we know that the address is theirs.
+    pub email_verified: EmailVerified,
+}
+
+/// How an e-mail address is known to be verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmailVerified {
+    /// This claim must be `true`.
+    Claim(ClaimPath),
+    /// The operator vouches for the provider (`email_verified: assume`).
+    Assume,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self {
+            groups: ClaimPath::new("groups"),
+            email: ClaimPath::new("email"),
+            email_verified: EmailVerified::Claim(ClaimPath::new("email_verified")),
+        }
+    }
+}
+
+/// Who is asking, and which provider says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// The provider that signed the person in.
+    pub provider: ProviderName,
+    /// Where this provider keeps well-known claims.
+    pub names: Arc<ClaimNames>,
+    /// What it says of them.
+    pub claims: Claims,
+}
+
+impl Identity {
+    /// The stable key of the person at this provider.
+    #[must_use]
+    pub fn sub(&self) -> Option<&str> {
+        self.claims.text("sub")
+    }
+
+    /// The groups of the person; one string is a list of one; anything else is no group.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        let value = self.claims.get(&self.names.groups);
+        let one = value.and_then(Value::as_str);
+        let many = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        one.into_iter().chain(many)
+    }
+
+    /// The e-mail address, only if the provider has verified it (or the operator vouches for that).
+    #[must_use]
+    pub fn verified_email(&self) -> Option<&str> {
+        let verified = match &self.names.email_verified {
+            EmailVerified::Assume => true,
+            // Some providers send the boolean as a string; nothing but true counts.
+            EmailVerified::Claim(path) => match self.claims.get(path) {
+                Some(Value::Bool(verified)) => *verified,
+                Some(Value::String(text)) => text == "true",
+                _ => false,
+            },
+        };
+        self.claims.get(&self.names.email).and_then(Value::as_str).filter(|_| verified)
+    }
+}

@@ -1,0 +1,1 @@
+//! Signing in: one attempt from the first redirect to a session.

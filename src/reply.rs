@@ -1,0 +1,189 @@
+//! An answer of ours, and the cookies that go with it.
+
+use bytes::Bytes;
+use cookie::{Cookie, SameSite};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+/// A whole answer that the gateway gives by itself.
+///
+/// Every one is `Cache-Control: no-store`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers other than `Content-Length`, which the edge adds.
+    pub headers: HeaderMap,
+    /// The body; the edge leaves it out for HEAD.
+    pub body: Bytes,
+    /// Whether the connection must not be used again.
+    pub connection: Connection,
+    /// Why, for the access log: a short word such as `signed_out`.
+    pub reason: &'static str,
+}
+
+/// What happens to the connection after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// It may carry further requests.
+    Keep,
+    /// It is closed, since what follows on it can't be trusted.
+    Close,
+}
+
+impl Reply {
+    /// An answer without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode, reason: &'static str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self { status, headers, body: Bytes::new(), connection: Connection::Keep, reason }
+    }
+
+    /// An answer with a body of this content type.
+    #[must_use]
+    pub fn with_body(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+        reason: &'static str,
+    ) -> Self {
+        let mut reply = Self::empty(status, reason);
+        reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.body = body.into();
+        reply
+    }
+
+    /// A redirect: 302 after GET, 303 after POST, so that a body is never sent twice
+    /// ([RFC 9700 §4.12](https://www.rfc-editor.org/rfc/rfc9700#section-4.12)).
+    #[must_use]
+    pub fn redirect(status: StatusCode, location: HeaderValue, reason: &'static str) -> Self {
+        let mut reply = Self::empty(status, reason);
+        reply.headers.insert(LOCATION, location);
+        reply
+    }
+
+    /// Adds a header, beside others of the same name.
+    #[must_use]
+    pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Adds cookies the browser is owed.
+    #[must_use]
+    pub fn cookies(mut self, owed: OwedCookies) -> Self {
+        owed.write(&mut self.headers);
+        self
+    }
+
+    /// The same answer, after which the connection is closed.
+    #[must_use]
+    pub const fn closing(mut self) -> Self {
+        self.connection = Connection::Close;
+        self
+    }
+}
+
+/// Cookies that a response owes the browser. Dropping them unwritten would lose a session, so the
+/// type must be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "cookies that are not written are lost"]
+pub struct OwedCookies(Vec<HeaderValue>);
+
+impl OwedCookies {
+    /// None.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Owes one more cookie. A cookie whose value can't be written is left out; ours are all ASCII.
+    pub fn owe(&mut self, cookie: &SetCookie) {
+        if let Ok(mut value) = HeaderValue::from_str(&cookie.to_string()) {
+            value.set_sensitive(true);
+            self.0.push(value);
+        }
+    }
+
+    /// Adds those of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether none is owed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The `Set-Cookie` values.
+    pub fn values(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.0.iter()
+    }
+
+    /// Writes them as `Set-Cookie` and makes the response `no-store`.
+    pub fn write(self, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for value in self.0 {
+            headers.append(http::header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// A cookie to set or to clear; `Path=/; HttpOnly` always.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetCookie(Cookie<'static>);
+
+/// Whether an origin's cookies are bound to TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// `https`: the `__Host-` prefix and `Secure`.
+    Tls,
+    /// `http` on loopback: neither, since a browser would drop such a cookie.
+    Plain,
+}
+
+impl SetCookie {
+    /// A cookie for the browser's session (no `Max-Age`).
+    #[must_use]
+    pub fn new(name: &str, value: &str, transport: Transport, same_site: SameSite) -> Self {
+        let cookie = Cookie::build((name.to_owned(), value.to_owned()))
+            .path("/")
+            .http_only(true)
+            .secure(transport == Transport::Tls)
+            .same_site(same_site)
+            .build();
+        Self(cookie)
+    }
+
+    /// The same with a lifetime.
+    #[must_use]
+    pub fn max_age(mut self, seconds: u64) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.0.set_max_age(cookie::time::Duration::seconds(seconds));
+        self
+    }
+
+    /// The same, kept apart for each top-level site (CHIPS).
+    #[must_use]
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.0.set_partitioned(partitioned.then_some(true));
+        self
+    }
+
+    /// What clears a cookie. A browser ignores a clearing cookie whose attributes differ, so they
+    /// are the same as when it was set.
+    #[must_use]
+    pub fn clear(name: &str, transport: Transport, same_site: SameSite) -> Self {
+        Self::new(name, "", transport, same_site).max_age(0)
+    }
+}
+
+impl std::fmt::Display for SetCookie {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
