@@ -4,6 +4,7 @@
 
 pub mod origin;
 pub mod path;
+mod reading;
 pub mod table;
 pub mod upstream;
 
