@@ -140,7 +140,7 @@ fn then<'a>(path: Cow<'a, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'a, str
     }
 }
 
-fn decode(path: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn decode(path: Cow<'_, str>) -> Cow<'_, str> {
     // Only paths that decode to UTF-8 come here; the others are refused before.
     then(path, |text| percent_decode_str(text).decode_utf8_lossy())
 }
