@@ -144,11 +144,10 @@ fn dot_or_blank(text: &str) -> Option<(usize, bool)> {
 /// # Errors
 /// [`Refused::EncodedSlash`] where the route doesn't allow it.
 pub fn check_encoded_slash(path: &str, rule: EncodedSlash) -> Result<(), Refused> {
-    match rule {
-        EncodedSlash::Allow => Ok(()),
-        EncodedSlash::Refuse if has_encoded_slash(path) => Err(Refused::EncodedSlash),
-        EncodedSlash::Refuse => Ok(()),
+    if rule == EncodedSlash::Refuse && has_encoded_slash(path) {
+        return Err(Refused::EncodedSlash);
     }
+    Ok(())
 }
 
 /// Whether `%2f` stands in the path as received, decoded once or decoded twice.

@@ -133,14 +133,14 @@ pub(super) fn is_plain(path: &str) -> bool {
     before != b'.'
 }
 
-fn then<'a>(path: Cow<'a, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+fn then(path: Cow<'_, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
     match path {
         Cow::Borrowed(text) => change(text),
         Cow::Owned(text) => Cow::Owned(change(&text).into_owned()),
     }
 }
 
-fn decode(path: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn decode(path: Cow<'_, str>) -> Cow<'_, str> {
     // Only paths that decode to UTF-8 come here; the others are refused before.
     then(path, |text| percent_decode_str(text).decode_utf8_lossy())
 }
