@@ -3,7 +3,9 @@
 //! Everything here is pure. Nothing is rewritten: what is decided on is what is forwarded.
 
 pub mod origin;
+mod own;
 pub mod path;
+mod reading;
 pub mod table;
 pub mod upstream;
 
