@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    fn head(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn head(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
@@ -109,7 +109,7 @@ mod tests {
     #[case::blanks(&[" public ,, s-maxage = 7 , immutable"], "private, immutable")]
     #[case::other_names(&["publicity, s-maxage2"], "private, publicity, s-maxage2")]
     fn a_protected_answer_is_private(#[case] values: &[&str], #[case] sent: &str) {
-        assert_eq!(private_cache_control(&head(CACHE_CONTROL, values)).cache_control, sent);
+        assert_eq!(private_cache_control(&head(&CACHE_CONTROL, values)).cache_control, sent);
     }
 
     #[rstest]
@@ -120,13 +120,13 @@ mod tests {
     #[case::fields(&["Origin", "Cookie"], "Origin, Cookie, Authorization")]
     #[case::all(&["Origin, *"], "*")]
     fn it_varies_by_who_asks(#[case] values: &[&str], #[case] sent: &str) {
-        assert_eq!(private_cache_control(&head(VARY, values)).vary, sent);
+        assert_eq!(private_cache_control(&head(&VARY, values)).vary, sent);
     }
 
     proptest! {
         #[test]
         fn no_unquoted_public_is_left(value in "(public|s-maxage=1|private|max-age=2|=|,| |\"|\\\\){0,8}") {
-            let sent = private_cache_control(&head(CACHE_CONTROL, &[&value])).cache_control;
+            let sent = private_cache_control(&head(&CACHE_CONTROL, &[&value])).cache_control;
             let directives: Vec<_> = members(sent.as_bytes()).collect();
             prop_assert_eq!(directives[0], b"private");
             prop_assert!(!directives.contains(&&b"public"[..]));

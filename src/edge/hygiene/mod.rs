@@ -56,7 +56,7 @@ const NOMINATIONS: usize = 10;
 /// # Errors
 /// [`Malformed`]; the answer is 400 and the connection is closed.
 pub fn refuse(version: Version, headers: &HeaderMap, names: &ManagedNames) -> Result<(), Malformed> {
-    if headers.values().any(|value| value.as_bytes().iter().any(is_control)) {
+    if headers.values().any(|value| value.as_bytes().iter().copied().any(is_control)) {
         return Err(Malformed::Value);
     }
     refuse_framing(version, headers)?;
@@ -67,8 +67,8 @@ pub fn refuse(version: Version, headers: &HeaderMap, names: &ManagedNames) -> Re
     Ok(())
 }
 
-const fn is_control(byte: &u8) -> bool {
-    byte.is_ascii_control() && *byte != b'\t'
+const fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
 }
 
 fn refuse_framing(version: Version, headers: &HeaderMap) -> Result<(), Malformed> {

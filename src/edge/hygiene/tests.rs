@@ -140,7 +140,7 @@ fn refuses_the_nomination_of_a_header_that_counts(#[case] option: &str) {
 #[test]
 fn counts_control_bytes_but_the_tab() {
     // `HeaderValue` refuses these by itself, but Pingora makes its values without asking.
-    let control: Vec<u8> = (0..=255).filter(is_control).collect();
+    let control: Vec<u8> = (0..=255).filter(|&byte| is_control(byte)).collect();
     let expected: Vec<u8> = (0..0x20).filter(|&byte| byte != b'\t').chain([0x7f]).collect();
     assert_eq!(control, expected);
 }
