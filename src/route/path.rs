@@ -1,7 +1,7 @@
 //! Reading a path: what is refused on every route, and what a prefix covers.
 //!
 //! Nothing here changes a path. Services behind us decode, fold and merge as they like; so what
-//! cannot be read in one way is refused, or read in every way ([`super::reading`]).
+//! cannot be read in one way is refused, or read in every way ([`readings`]).
 
 use percent_encoding::percent_decode_str;
 
