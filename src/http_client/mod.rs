@@ -2,7 +2,7 @@
 
 mod guarded;
 
-pub use guarded::GuardedClient;
+pub use guarded::{GuardedClient, is_loopback};
 
 use std::time::Duration;
 
