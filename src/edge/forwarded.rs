@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::route::origin::{Authority, NotAnOrigin, Origin, Scheme};
+use crate::route::origin::{Authority, NotAnOrigin, Scheme};
+use crate::route::origin_headers::OriginHeaders;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -99,33 +100,6 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, NotAnOrigin> {
     Ok(Some(first))
 }
 
-/// What we say of an origin to upstreams, written once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginHeaders {
-    host: HeaderValue,
-    port: HeaderValue,
-    proto: HeaderValue,
-    /// `;host=…;proto=…` of `Forwarded`.
-    forwarded: String,
-}
-
-impl OriginHeaders {
-    /// The headers for one origin.
-    #[must_use]
-    pub fn new(origin: &Origin) -> Self {
-        let authority = origin.authority();
-        // A value with a colon must be quoted: https://www.rfc-editor.org/rfc/rfc7239#section-4
-        let host = if authority.contains(':') { format!("\"{authority}\"") } else { authority.clone() };
-        Self {
-            forwarded: format!(";host={host};proto={}", origin.scheme),
-            // A host has no byte that a header couldn't carry.
-            host: HeaderValue::try_from(authority).unwrap_or(HeaderValue::from_static("")),
-            port: HeaderValue::from(origin.port),
-            proto: HeaderValue::from_static(origin.scheme.as_str()),
-        }
-    }
-}
-
 /// The forwarding headers to set upstream; whatever came under these names is removed before.
 ///
 /// `X-Forwarded-For` and `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) begin with
@@ -167,6 +141,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::route::origin::Origin;
 
     const TRUSTED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 

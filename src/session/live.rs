@@ -57,7 +57,7 @@ impl fmt::Debug for Session {
 }
 
 /// Names a session without opening it: SHA-256 of its id.
-pub type Handle = [u8; 32];
+pub(super) type Handle = [u8; 32];
 
 type RenderedFor = (Arc<HeaderMapping>, Arc<Result<Rendered, Unsendable>>);
 
@@ -96,7 +96,7 @@ pub struct Live {
 impl Live {
     /// A session in use, known by the hash of its id.
     #[must_use]
-    pub fn new(session: Session, handle: Handle, scope: &Scope) -> Self {
+    pub(super) fn new(session: Session, handle: Handle, scope: &Scope) -> Self {
         let identity = Identity {
             provider: session.provider.clone(),
             names: Arc::clone(&scope.names),
@@ -134,7 +134,7 @@ impl Live {
 
     /// The hash of its id.
     #[must_use]
-    pub const fn handle(&self) -> &Handle {
+    pub(super) const fn handle(&self) -> &Handle {
         &self.handle
     }
 
@@ -192,7 +192,7 @@ impl fmt::Debug for Live {
 
 /// A fresh session id: 256 random bits in base64url, and its hash.
 #[must_use]
-pub fn fresh_id() -> (String, Handle) {
+pub(super) fn fresh_id() -> (String, Handle) {
     let id = seal::random_token::<32>();
     let handle = seal::sha256(id.as_bytes());
     (id, handle)
