@@ -27,10 +27,10 @@ enum Script {
 const SUBMIT: &str = "document.forms[0].submit()";
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--page:#eef1f6;--card:#fff;--text:#1b2330;--soft:#5a6578;--line:#c3cad6;\
+:root{color-scheme:light dark;--page:#eef1f6;--card:#fff;--text:#1b2330;--soft:#5a6578;--line:#c3cad6;--edge:#76819a;\
 --accent:#2257c4;--on-accent:#fff;--bad:#a3182b;--bad-page:#fdecee}\
 @media(prefers-color-scheme:dark){:root{--page:#12161d;--card:#1c222c;--text:#e8ecf3;--soft:#a3adbd;\
---line:#465063;--accent:#8fb4ff;--on-accent:#10192b;--bad:#ffb3bc;--bad-page:#3a1a20}}\
+--line:#465063;--edge:#7f8aa0;--accent:#8fb4ff;--on-accent:#10192b;--bad:#ffb3bc;--bad-page:#3a1a20}}\
 *{box-sizing:border-box}\
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--page);\
 color:var(--text);font:1rem/1.5 system-ui,sans-serif}\
@@ -42,7 +42,7 @@ p{margin:.5rem 0}\
 .soft{color:var(--soft)}\
 .error{padding:.625rem .75rem;border-radius:.5rem;background:var(--bad-page);color:var(--bad)}\
 label{display:block;margin:1rem 0 .25rem;font-weight:600}\
-input{width:100%;padding:.625rem .75rem;border:1px solid var(--line);border-radius:.5rem;\
+input{width:100%;padding:.625rem .75rem;border:1px solid var(--edge);border-radius:.5rem;\
 background:var(--page);color:inherit;font:inherit}\
 button{width:100%;margin-top:1.5rem;padding:.6875rem;border:0;border-radius:.5rem;background:var(--accent);\
 color:var(--on-accent);font:inherit;font-weight:600;cursor:pointer}\
