@@ -95,8 +95,8 @@ impl Renderer {
 
     /// Renders `template` with `content` and what stands above it.
     pub(super) fn page(&self, template: &str, head: Head, content: Value) -> Reply {
-        let context = minijinja::context! { title => head.title, sentence => head.sentence, ..content };
-        let rendered = self.templates.get_template(template).and_then(|page| page.render(context));
+        let values = minijinja::context! { title => head.title, sentence => head.sentence, ..content };
+        let rendered = self.templates.get_template(template).and_then(|page| page.render(values));
         let reply = match rendered {
             Ok(html) => Reply::with_body(head.status, "text/html; charset=utf-8", html, head.reason),
             Err(error) => {
