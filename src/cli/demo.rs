@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::{complain, echo, print, run};
 use crate::clock::SystemClock;
 use crate::config::{Source, load};
@@ -49,9 +51,10 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
     let echo = echo::start()?;
     let options = Options::demo();
     let users: Vec<String> =
-        options.users.iter().map(|user| format!("  {:<8} {}", user.username, user.password)).collect();
+        options.users.iter().map(|user| format!("  {:<8} {}", user.username, shown(&user.password))).collect();
     let client = options.clients.first().ok_or("the emulator has no client")?;
-    let (client_id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
+    let client_id = client.id.clone();
+    let secret = client.secret.as_ref().map(shown).unwrap_or_default().to_owned();
     let emulator = Emulator::start(options, Arc::new(SystemClock))?;
     let yaml = format!(
         "origins: [http://localhost:{port}]\n\
@@ -108,8 +111,13 @@ pub(super) fn emulator(listen: SocketAddr) -> ExitCode {
 
 fn describe(options: &Options) -> String {
     let clients = options.clients.iter().map(|client| {
-        format!("client_id      {}\nclient_secret  {}", client.id, client.secret.as_deref().unwrap_or("none"))
+        format!("client_id      {}\nclient_secret  {}", client.id, client.secret.as_ref().map_or("none", shown))
     });
-    let users = options.users.iter().map(|user| format!("user           {} / {}", user.username, user.password));
+    let users = options.users.iter().map(|user| format!("user           {} / {}", user.username, shown(&user.password)));
     clients.chain(users).collect::<Vec<_>>().join("\n")
+}
+
+/// The emulator's passwords are no secrets: they are there to be read.
+fn shown(secret: &SecretString) -> &str {
+    secret.expose_secret()
 }
