@@ -50,8 +50,11 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
     let port = free_port(port)?;
     let echo = echo::start()?;
     let options = Options::demo();
-    let users: Vec<String> =
-        options.users.iter().map(|user| format!("  {:<8} {}", user.username, shown(&user.password))).collect();
+    let users: Vec<String> = options
+        .users
+        .iter()
+        .map(|user| format!("  {:<8} {}", user.username, shown(&user.password)))
+        .collect();
     let client = options.clients.first().ok_or("the emulator has no client")?;
     let client_id = client.id.clone();
     let secret = client.secret.as_ref().map(shown).unwrap_or_default().to_owned();
@@ -83,7 +86,8 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
 
 /// The port asked for, or another one when it is in use.
 fn free_port(wanted: u16) -> std::io::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+    let listener =
+        TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
     Ok(listener.local_addr()?.port())
 }
 
@@ -111,9 +115,16 @@ pub(super) fn emulator(listen: SocketAddr) -> ExitCode {
 
 fn describe(options: &Options) -> String {
     let clients = options.clients.iter().map(|client| {
-        format!("client_id      {}\nclient_secret  {}", client.id, client.secret.as_ref().map_or("none", shown))
+        format!(
+            "client_id      {}\nclient_secret  {}",
+            client.id,
+            client.secret.as_ref().map_or("none", shown)
+        )
     });
-    let users = options.users.iter().map(|user| format!("user           {} / {}", user.username, shown(&user.password)));
+    let users = options
+        .users
+        .iter()
+        .map(|user| format!("user           {} / {}", user.username, shown(&user.password)));
     clients.chain(users).collect::<Vec<_>>().join("\n")
 }
 

@@ -25,7 +25,8 @@ pub(super) fn start() -> std::io::Result<SocketAddr> {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
                 );
             }
         });
@@ -84,7 +85,12 @@ fn rows(headers: &HeaderMap, shown: impl Fn(&str) -> bool) -> String {
     for (name, value) in headers.iter().filter(|(name, _)| shown(name.as_str())) {
         let value = String::from_utf8_lossy(value.as_bytes());
         // Writing to a string can't fail.
-        let _ = write!(rows, "<tr><th scope=row>{}</th><td>{}</td></tr>", escaped(name.as_str()), escaped(&value));
+        let _ = write!(
+            rows,
+            "<tr><th scope=row>{}</th><td>{}</td></tr>",
+            escaped(name.as_str()),
+            escaped(&value)
+        );
     }
     rows
 }

@@ -23,7 +23,11 @@ use crate::seal::MasterKey;
 const FAULTY: u8 = 2;
 
 #[derive(Debug, Parser)]
-#[command(name = "vestibule", version, about = "Signs people in before they reach services that know nothing of sign-on")]
+#[command(
+    name = "vestibule",
+    version,
+    about = "Signs people in before they reach services that know nothing of sign-on"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -22,9 +22,7 @@ impl Certificates {
     pub fn load(files: &[CertificateFiles]) -> Result<Self, String> {
         let provider = CryptoProvider::get_default().ok_or("no TLS provider is installed")?;
         let load = |files: &CertificateFiles| {
-            let fault = |what: &dyn std::fmt::Display| {
-                format!("{}: {what}", files.certificate.display())
-            };
+            let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", files.certificate.display());
             let chain = CertificateDer::pem_file_iter(&files.certificate)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(|error| fault(&error))?;

@@ -90,9 +90,10 @@ fn meaning(error: &Error) -> Meaning {
         (ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Upstream) => {
             Meaning::Upstream(Problem::GatewayTimeout, Kind::Timeout)
         }
-        (ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed, ErrorSource::Upstream) => {
-            Meaning::Upstream(Problem::BadGateway, Kind::Closed)
-        }
+        (
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
+            ErrorSource::Upstream,
+        ) => Meaning::Upstream(Problem::BadGateway, Kind::Closed),
         (ErrorType::InvalidHTTPHeader | ErrorType::H1Error, ErrorSource::Upstream) => {
             Meaning::Upstream(Problem::BadGateway, Kind::Protocol)
         }

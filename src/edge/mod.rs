@@ -178,7 +178,11 @@ impl ProxyHttp for Edge {
         }
     }
 
-    async fn upstream_peer(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        down: &mut Downstream,
+        ctx: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
         let Progress::Forwarding(forward) = &ctx.progress else { return Err(never_forwarded()) };
         let peer = peer::of(&forward.route.upstream, down.req_header())?;
         ctx.upstream = peer._address.as_inet().copied();
@@ -317,4 +321,3 @@ fn never_forwarded() -> Box<Error> {
 fn is_refused_method(method: &Method) -> bool {
     method == Method::TRACE || method == Method::CONNECT
 }
-

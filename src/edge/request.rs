@@ -114,10 +114,12 @@ impl Edge {
         if is_refused_method(&request.method) {
             return Err(Problem::MethodNotAllowed);
         }
-        hygiene::refuse(request.version, &request.headers, &self.managed).map_err(|malformed| match malformed {
-            hygiene::Malformed::Host => Problem::MalformedHost,
-            _ => Problem::Framing,
-        })?;
+        hygiene::refuse(request.version, &request.headers, &self.managed).map_err(
+            |malformed| match malformed {
+                hygiene::Malformed::Host => Problem::MalformedHost,
+                _ => Problem::Framing,
+            },
+        )?;
         if request.version != Version::HTTP_2 {
             // Pingora has cleaned up what it parsed; what it cleaned away shows in the raw head alone.
             let doubtful = request.headers.contains_key(http::header::TRANSFER_ENCODING)

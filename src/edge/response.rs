@@ -61,8 +61,13 @@ fn drop_own_cookies(response: &mut ResponseHeader, forward: &Forward) -> pingora
         return Ok(());
     }
     tracing::warn!(route = %forward.route.id, "an upstream tried to set a cookie of the gateway's: dropped");
-    let kept: Vec<_> =
-        response.headers.get_all(SET_COOKIE).iter().filter(|value| !is_own_set_cookie(value, own)).cloned().collect();
+    let kept: Vec<_> = response
+        .headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_own_set_cookie(value, own))
+        .cloned()
+        .collect();
     response.remove_header(&SET_COOKIE);
     for value in kept {
         response.append_header(SET_COOKIE, value)?;

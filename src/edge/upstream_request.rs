@@ -9,10 +9,10 @@ use http::{HeaderName, HeaderValue, Uri};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr as _};
 
+use super::Edge;
 use super::context::Context;
 use super::forwarded;
 use super::hygiene::cookies::without_own_cookies;
-use super::Edge;
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
 
@@ -108,7 +108,11 @@ fn write_cookies(request: &mut RequestHeader, forward: &Forward) -> pingora::Res
     }
 }
 
-fn write_host(request: &mut RequestHeader, received: &RequestHeader, forward: &Forward) -> pingora::Result<()> {
+fn write_host(
+    request: &mut RequestHeader,
+    received: &RequestHeader,
+    forward: &Forward,
+) -> pingora::Result<()> {
     let upstream = &forward.route.upstream;
     let host = match (&upstream.host, &forward.origin) {
         (HostHeader::Preserve, Some(origin)) => origin.said.host.clone(),

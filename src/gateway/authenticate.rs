@@ -66,7 +66,9 @@ impl Gateway {
         value: &str,
         idle: Option<Duration>,
     ) -> Result<Result<Arc<Live>, SessionRefusal>, Error> {
-        let Some(live) = self.store.load(scope, value).await? else { return Ok(Err(SessionRefusal::Unknown)) };
+        let Some(live) = self.store.load(scope, value).await? else {
+            return Ok(Err(SessionRefusal::Unknown));
+        };
         let now = self.clock.now();
         if live.ended_by(now) {
             return Ok(Err(SessionRefusal::Ended));

@@ -41,7 +41,13 @@ impl Gateway {
 
     /// A failure after the decision, on the way to or from the upstream.
     #[must_use]
-    pub fn failed(&self, parts: &Parts, request_id: &RequestId, problem: Problem, reason: &'static str) -> Answer {
+    pub fn failed(
+        &self,
+        parts: &Parts,
+        request_id: &RequestId,
+        problem: Problem,
+        reason: &'static str,
+    ) -> Answer {
         let mut reply = self.problem(parts, request_id, problem);
         reply.reason = reason;
         Answer { reply, decision: Decision::Failed, route: None }
@@ -127,10 +133,8 @@ impl Gateway {
     /// The loop guard's page.
     pub(super) fn going_round(&self, inbound: &Inbound<'_>, sign_in: &SignIn, return_to: &ReturnTo) -> Reply {
         self.metrics.login(LoginOutcome::Loop);
-        let offer = pages::SignIn {
-            provider: Some(&sign_in.scope.provider),
-            return_to: Some(return_to.as_str()),
-        };
+        let offer =
+            pages::SignIn { provider: Some(&sign_in.scope.provider), return_to: Some(return_to.as_str()) };
         self.pages.login_loop(offer, inbound.request_id)
     }
 
@@ -138,9 +142,7 @@ impl Gateway {
         let return_to = self.return_to_this(inbound, sign_in);
         let provider = Some(&sign_in.scope.provider);
         match kind {
-            ClientKind::Head => {
-                Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason())
-            }
+            ClientKind::Head => Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason()),
             ClientKind::Grpc => grpc(GRPC_UNAUTHENTICATED, Problem::SignInRequired),
             ClientKind::FrameOrPrefetch | ClientKind::Navigation => {
                 let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
@@ -185,7 +187,10 @@ impl Gateway {
             problem_json(problem, request_id, None)
         };
         // Where requests can't be told apart any more, nothing further is read from the connection.
-        if matches!(problem, Problem::Framing | Problem::MalformedHost | Problem::HeadTooLarge | Problem::TargetTooLong) {
+        if matches!(
+            problem,
+            Problem::Framing | Problem::MalformedHost | Problem::HeadTooLarge | Problem::TargetTooLong
+        ) {
             return reply.closing();
         }
         reply
@@ -201,7 +206,9 @@ fn grpc_status(problem: Problem) -> &'static str {
     match problem.status() {
         StatusCode::UNAUTHORIZED => GRPC_UNAUTHENTICATED,
         StatusCode::FORBIDDEN => GRPC_PERMISSION_DENIED,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => GRPC_UNAVAILABLE,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            GRPC_UNAVAILABLE
+        }
         _ => GRPC_INTERNAL,
     }
 }

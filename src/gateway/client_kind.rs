@@ -90,7 +90,11 @@ mod tests {
     #[case::grpc(Method::POST, &[("content-type", "application/grpc+proto")], ClientKind::Grpc)]
     #[case::not_grpc(Method::POST, &[("content-type", "application/grpcx")], ClientKind::Program)]
     #[case::preflight(Method::OPTIONS, &[("access-control-request-method", "GET"), ("sec-fetch-mode", "cors")], ClientKind::Program)]
-    fn tells(#[case] method: Method, #[case] headers: &[(&'static str, &'static str)], #[case] kind: ClientKind) {
+    fn tells(
+        #[case] method: Method,
+        #[case] headers: &[(&'static str, &'static str)],
+        #[case] kind: ClientKind,
+    ) {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))

@@ -34,11 +34,11 @@ use crate::route::path::{self, Refused};
 use crate::route::table::{Found, RouteTable};
 use crate::route::{Auth, Required, Route};
 use crate::seal::Keyring;
-use crate::session::{Live, SessionStore};
 use crate::session::lifecycle::Limits;
+use crate::session::{Live, SessionStore};
+use crate::telemetry::RequestId;
 use crate::telemetry::labels::Decision;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::RequestId;
 
 /// `endpoints`, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +173,9 @@ impl Gateway {
             Authentication::Rejected(refusal) => refusal.as_str(),
         };
         match required {
-            Required::Optional => Outcome::Forward(Box::new(Forward::public(route, Some(Arc::clone(origin))))),
+            Required::Optional => {
+                Outcome::Forward(Box::new(Forward::public(route, Some(Arc::clone(origin)))))
+            }
             Required::Yes => self.challenge(inbound, sign_in, &route, why),
         }
     }
@@ -191,7 +193,9 @@ impl Gateway {
         }
         match Forward::identified(Arc::clone(&route), Arc::clone(origin), sign_in, live) {
             Ok(forward) => Outcome::Forward(Box::new(forward)),
-            Err(Unsendable::TooLarge { .. }) => self.deny(inbound, &route, Problem::IdentityTooLarge, "identity_too_large"),
+            Err(Unsendable::TooLarge { .. }) => {
+                self.deny(inbound, &route, Problem::IdentityTooLarge, "identity_too_large")
+            }
             Err(Unsendable::ClaimShape { claim }) => {
                 tracing::warn!(route = %route.id, claim = claim.as_str(), "a claim has a shape that its header can't carry");
                 self.deny(inbound, &route, Problem::ClaimShape, "claim_shape")

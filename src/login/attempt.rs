@@ -175,7 +175,10 @@ impl State {
     }
 }
 
-fn under_way<'a>(sign_in: &'a SignIn, headers: &'a HeaderMap) -> impl Iterator<Item = (AttemptId, usize)> + 'a {
+fn under_way<'a>(
+    sign_in: &'a SignIn,
+    headers: &'a HeaderMap,
+) -> impl Iterator<Item = (AttemptId, usize)> + 'a {
     pairs(headers).filter_map(|(name, value)| {
         let id = AttemptId::parse(name.strip_prefix(sign_in.cookie_prefix.as_str())?)?;
         Some((id, name.len() + value.len()))

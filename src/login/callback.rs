@@ -156,7 +156,8 @@ impl Callbacks {
         previous: Option<Arc<Live>>,
     ) -> Result<SignedIn, Failed> {
         let matched = self.match_attempt(sign_in, &response, state, headers).await?;
-        let flight = seal::sha256(format!("{} {}", matched.attempt.id.as_str(), matched.code.expose()).as_bytes());
+        let flight =
+            seal::sha256(format!("{} {}", matched.attempt.id.as_str(), matched.code.expose()).as_bytes());
         let spent = self.spent.contains_key(&matched.attempt.id);
         if spent && !self.flights.contains_key(&flight) {
             return Err(stale(&matched.state, Staleness::Spent));
@@ -171,7 +172,8 @@ impl Callbacks {
                 // next copy of the callback waits for.
                 let (this, sign_in, headers) = (Arc::clone(self), Arc::clone(sign_in), headers.clone());
                 let return_to = matched.state.return_to.clone();
-                let task = tokio::spawn(async move { this.exchange(&sign_in, matched, &headers, previous).await });
+                let task =
+                    tokio::spawn(async move { this.exchange(&sign_in, matched, &headers, previous).await });
                 Arc::new(task.await.unwrap_or(Err(Failed::Stale { return_to, why: Staleness::Spent })))
             })
             .await;

@@ -32,7 +32,8 @@ impl LoginRate {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = u64::try_from(now.since(bucket.filled_at).as_millis()).unwrap_or(u64::MAX);
         let full = u64::from(self.per_second) * 1000;
-        bucket.millilogins = bucket.millilogins.saturating_add(elapsed.saturating_mul(self.per_second.into())).min(full);
+        bucket.millilogins =
+            bucket.millilogins.saturating_add(elapsed.saturating_mul(self.per_second.into())).min(full);
         bucket.filled_at = now;
         bucket.millilogins = bucket.millilogins.checked_sub(1000)?;
         Some(Permit(()))

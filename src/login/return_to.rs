@@ -55,8 +55,9 @@ impl ReturnTo {
         let encoded = utf8_percent_encode(local, NOT_ASCII).to_string();
         let path = encoded.split(['?', '#']).next().unwrap_or_default();
         path::refuse_malformed(path).map_err(|_| Elsewhere)?;
-        let begins_like_a_host =
-            path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("/%2f") || start.starts_with("/%09"));
+        let begins_like_a_host = path
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("/%2f") || start.starts_with("/%09"));
         if begins_like_a_host || encoded.len() > MAX || is_own(path, own) {
             return Err(Elsewhere);
         }
@@ -91,9 +92,8 @@ impl fmt::Display for ReturnTo {
 /// Whether any reading of `path` lies under one of the own paths.
 fn is_own(path: &str, own: &[&str]) -> bool {
     path::readings(path).any(|reading| {
-        own.iter().any(|own| {
-            reading.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        own.iter()
+            .any(|own| reading.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     })
 }
 
@@ -137,19 +137,54 @@ mod tests {
     #[rstest]
     fn goes_nowhere_else(
         #[values(
-            "//evil.test", "///evil.test", "////evil.test/%2e%2e", "/\\evil.test", "\\/evil.test",
-            "\\\\evil.test", "/\\/evil.test", "/%5cevil.test", "/%2f%2fevil.test", "/%09/evil.test",
-            "/\t/evil.test", "/\n/evil.test", "/\r\\evil.test", "/./\\evil.test",
-            "/../../\\evil.test", "/.//evil.test", "https://evil.test", "HTTPS:evil.test",
-            "https:/evil.test", "https:///evil.test", "http:evil.test", "https://app.test@evil.test",
-            "https://app.test%40evil.test", "https://app.test.evil.test", "https://evil-app.test",
-            "https://app.test:443@evil.test", "https://evil.test#app.test", "https://evil.test?app.test",
-            "https://evil.test\\@app.test", "https://app.test\\.evil.test",
-            "https://evil.test%00.app.test", "https://[::ffff:1.2.3.4]", "http://3627734734",
-            "http://0xd8.0x3a.0xd6.0xce", "javascript:alert(1)", "java%0dscript:alert(1)",
-            "%01javascript:alert(1)", "data:text/html,x", "vbscript:x",
-            "/%0d%0aLocation:https://evil.test", "https://app.test:8443/", "http://app.test/",
-            "%252f%252fevil.test", "", "evil.test", "?x", "#x", "/a/../../b"
+            "//evil.test",
+            "///evil.test",
+            "////evil.test/%2e%2e",
+            "/\\evil.test",
+            "\\/evil.test",
+            "\\\\evil.test",
+            "/\\/evil.test",
+            "/%5cevil.test",
+            "/%2f%2fevil.test",
+            "/%09/evil.test",
+            "/\t/evil.test",
+            "/\n/evil.test",
+            "/\r\\evil.test",
+            "/./\\evil.test",
+            "/../../\\evil.test",
+            "/.//evil.test",
+            "https://evil.test",
+            "HTTPS:evil.test",
+            "https:/evil.test",
+            "https:///evil.test",
+            "http:evil.test",
+            "https://app.test@evil.test",
+            "https://app.test%40evil.test",
+            "https://app.test.evil.test",
+            "https://evil-app.test",
+            "https://app.test:443@evil.test",
+            "https://evil.test#app.test",
+            "https://evil.test?app.test",
+            "https://evil.test\\@app.test",
+            "https://app.test\\.evil.test",
+            "https://evil.test%00.app.test",
+            "https://[::ffff:1.2.3.4]",
+            "http://3627734734",
+            "http://0xd8.0x3a.0xd6.0xce",
+            "javascript:alert(1)",
+            "java%0dscript:alert(1)",
+            "%01javascript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "/%0d%0aLocation:https://evil.test",
+            "https://app.test:8443/",
+            "http://app.test/",
+            "%252f%252fevil.test",
+            "",
+            "evil.test",
+            "?x",
+            "#x",
+            "/a/../../b"
         )]
         text: &str,
     ) {

@@ -90,7 +90,11 @@ mod tests {
     #[case::post_of_another(Method::POST, &[("origin", "https://evil.test")], Intent::Foreign)]
     #[case::post_of_an_opaque_origin(Method::POST, &[("origin", "null")], Intent::Foreign)]
     #[case::post_without_origin(Method::POST, &[("sec-fetch-site", "same-origin")], Intent::Foreign)]
-    fn judges(#[case] method: Method, #[case] pairs: &[(&'static str, &'static str)], #[case] expected: Intent) {
+    fn judges(
+        #[case] method: Method,
+        #[case] pairs: &[(&'static str, &'static str)],
+        #[case] expected: Intent,
+    ) {
         let origin = Origin::parse("https://app.test").unwrap();
         assert_eq!(intent(&method, &headers(pairs), &origin), expected);
     }

@@ -63,7 +63,8 @@ pub(super) fn compose(config: &mut Config) -> Result<Parts, StartError> {
         keyring,
         callbacks: Arc::new(callbacks),
         login_rates: config.providers.iter().map(|p| LoginRate::new(p.login_rate, clock.now())).collect(),
-        pages: Pages::new(&config.pages, &config.endpoints.prefix).map_err(|error| StartError::Part(error.to_string()))?,
+        pages: Pages::new(&config.pages, &config.endpoints.prefix)
+            .map_err(|error| StartError::Part(error.to_string()))?,
         clock,
         metrics: Arc::clone(&metrics),
     };

@@ -53,10 +53,8 @@ pub(super) fn add(
 ) -> Result<(), StartError> {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(config.limits.http2_idle);
-    let mut service = ProxyServiceBuilder::new(&server.configuration, edge)
-        .name("edge")
-        .server_options(options)
-        .build();
+    let mut service =
+        ProxyServiceBuilder::new(&server.configuration, edge).name("edge").server_options(options).build();
     if let Some(proxy) = service.app_logic_mut() {
         // Pingora's bounds, then ours.
         let mut h2 = default_h2_options();

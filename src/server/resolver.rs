@@ -78,6 +78,8 @@ async fn look_up(upstream: &Upstream, patience: Duration) {
         Ok(Err(error)) => {
             tracing::warn!(host = %server.host, %error, "upstream name not found; keeping the last address");
         }
-        Err(_) => tracing::warn!(host = %server.host, "upstream name look-up timed out; keeping the last address"),
+        Err(_) => {
+            tracing::warn!(host = %server.host, "upstream name look-up timed out; keeping the last address")
+        }
     }
 }

@@ -134,8 +134,9 @@ fn clearing(scope: &Scope, name: &str) -> SetCookie {
 /// Whether a cookie of this name is one of this scope's.
 #[must_use]
 pub fn is_own(name: &str, scope: &Scope) -> bool {
-    name.strip_prefix(scope.cookie.as_str())
-        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(|n| n.parse::<u8>().is_ok()))
+    name.strip_prefix(scope.cookie.as_str()).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('.').is_some_and(|n| n.parse::<u8>().is_ok())
+    })
 }
 
 #[cfg(test)]

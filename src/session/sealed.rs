@@ -95,7 +95,9 @@ impl SessionStore for CookieStore {
     fn renew(&self, scope: &Scope, live: &Live, now: Timestamp) -> Option<String> {
         let (session, sealing) = (live.session(), live.sealing()?);
         let stale = live.last_seen().since(session.last_seen) >= self.limits.granularity();
-        if !(stale || sealing.key == SealedBy::OlderKey) || self.revocations.covers(live.handle(), session, now) {
+        if !(stale || sealing.key == SealedBy::OlderKey)
+            || self.revocations.covers(live.handle(), session, now)
+        {
             return None;
         }
         let session = Session { last_seen: live.last_seen(), ..session.clone() };

@@ -85,7 +85,9 @@ impl Gateway {
     ) -> Reply {
         let id = inbound.request_id;
         let again = |return_to: &ReturnTo| return_to.as_str().to_owned();
-        let offer = |target: &str| -> Reply { self.signed_in_failed(sign_in, SignInFailure::Rejected, None, target, id) };
+        let offer = |target: &str| -> Reply {
+            self.signed_in_failed(sign_in, SignInFailure::Rejected, None, target, id)
+        };
         match failed {
             Failed::Stale { return_to, .. } if previous.is_some() => {
                 // Another tab has signed in: this one only has to go on.
@@ -148,7 +150,12 @@ impl Gateway {
             }
             Failed::Store { error: session::Error::TooLarge { size, limit }, cookies } => {
                 self.metrics.login(LoginOutcome::Failed);
-                tracing::warn!(request_id = id.as_str(), size, limit, "a session doesn't fit its cookie; map fewer claims at the provider or use another store");
+                tracing::warn!(
+                    request_id = id.as_str(),
+                    size,
+                    limit,
+                    "a session doesn't fit its cookie; map fewer claims at the provider or use another store"
+                );
                 self.signed_in_failed(sign_in, SignInFailure::SessionTooLarge, None, "/", id).cookies(cookies)
             }
             Failed::Store { error: session::Error::Unavailable, cookies } => {
@@ -171,7 +178,8 @@ impl Gateway {
     }
 
     fn unavailable(&self, inbound: &Inbound<'_>, cookies: OwedCookies, reason: &'static str) -> Reply {
-        let mut reply = self.problem(inbound.parts, inbound.request_id, Problem::Unavailable).cookies(cookies);
+        let mut reply =
+            self.problem(inbound.parts, inbound.request_id, Problem::Unavailable).cookies(cookies);
         reply.reason = reason;
         reply
     }

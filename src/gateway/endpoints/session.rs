@@ -34,12 +34,7 @@ impl Gateway {
                         "idle_ends_at": idle_ends.as_secs(),
                         "ends_at": absolute_ends.as_secs(),
                     });
-                    return Reply::with_body(
-                        StatusCode::OK,
-                        "application/json",
-                        body.to_string(),
-                        "session",
-                    );
+                    return Reply::with_body(StatusCode::OK, "application/json", body.to_string(), "session");
                 }
                 Authentication::Unknowable => {
                     return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);

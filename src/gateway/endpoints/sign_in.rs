@@ -135,7 +135,9 @@ fn choose<'a>(origin: &'a ServedOrigin, parameters: &Parameters<'_>, route: Opti
         let named = with(name.and_then(|name| origin.sign_in(&name)));
         return match named {
             // Two words on the same matter must agree.
-            Choice::With(sign_in) if parameters.has("iss") && !is_issuer(sign_in, parameters) => Choice::Unknown,
+            Choice::With(sign_in) if parameters.has("iss") && !is_issuer(sign_in, parameters) => {
+                Choice::Unknown
+            }
             other => other,
         };
     }
