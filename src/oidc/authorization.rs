@@ -104,7 +104,7 @@ mod tests {
     use super::super::testing;
     use super::*;
 
-    fn params<'a>(extra: &'a [(String, String)]) -> AuthorizationParams<'a> {
+    fn params(extra: &[(String, String)]) -> AuthorizationParams<'_> {
         AuthorizationParams {
             redirect_uri: "https://app.example.com/.vestibule/callback",
             state: "s&=",

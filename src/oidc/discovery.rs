@@ -9,7 +9,7 @@ use openidconnect::core::{
     CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
     CoreSubjectIdentifierType,
 };
-use openidconnect::{AdditionalProviderMetadata, ProviderMetadata};
+use openidconnect::{AdditionalProviderMetadata, ProviderMetadata, UserInfoUrl};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -75,7 +75,7 @@ pub(super) fn process(response: &Response<Bytes>, issuer: &str) -> Result<Metada
         issuer: issuer.to_owned(),
         authorization_endpoint: endpoint(document.authorization_endpoint().url(), "authorization_endpoint")?,
         token_endpoint: endpoint(token_endpoint.url(), "token_endpoint")?,
-        userinfo_endpoint: optional(document.userinfo_endpoint().map(|url| url.url()), "userinfo_endpoint")?,
+        userinfo_endpoint: optional(document.userinfo_endpoint().map(UserInfoUrl::url), "userinfo_endpoint")?,
         end_session_endpoint: optional(extra.end_session_endpoint.as_ref(), "end_session_endpoint")?,
         jwks_uri: endpoint(document.jwks_uri().url(), "jwks_uri")?,
         authorization_response_iss_parameter_supported: extra

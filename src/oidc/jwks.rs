@@ -204,7 +204,7 @@ mod tests {
     use super::super::testing::{self, SigningKey};
     use super::*;
 
-    fn set(keys: Value) -> Result<KeySet, Error> {
+    fn set(keys: &Value) -> Result<KeySet, Error> {
         process(&testing::json(&json!({ "keys": keys })))
     }
 
@@ -228,7 +228,7 @@ mod tests {
     #[case::a_short_ed25519_key(json!([{ "kty": "OKP", "crv": "Ed25519", "x": "AA" }]))]
     #[case::numbers(json!([1, null, [], { "kty": 1 }]))]
     fn refuses_a_set_without_a_usable_key(#[case] keys: Value) {
-        assert_eq!(set(keys).unwrap_err(), Misbehaved::NoUsableKeys.into());
+        assert_eq!(set(&keys).unwrap_err(), Misbehaved::NoUsableKeys.into());
     }
 
     #[test]
@@ -238,7 +238,8 @@ mod tests {
         let mut for_signing_only = SigningKey::rsa().jwk("ops");
         for_signing_only.insert("key_ops".into(), json!(["sign"]));
         let good = SigningKey::rsa().jwk("good");
-        let keys = set(json!([{ "kty": "oct", "k": "AA" }, for_encryption, for_signing_only, good])).unwrap();
+        let keys =
+            set(&json!([{ "kty": "oct", "k": "AA" }, for_encryption, for_signing_only, good])).unwrap();
         assert_eq!(keys.len(), 1);
         assert!(keys.knows(Some("good"), SigningAlgorithm::Rs256));
     }
@@ -247,7 +248,7 @@ mod tests {
     fn a_key_for_one_algorithm_fits_no_other() {
         let mut pss = SigningKey::rsa().jwk("k");
         pss.insert("alg".into(), "PS256".into());
-        let keys = set(json!([pss, SigningKey::es256().jwk("e"), SigningKey::ed25519().jwk("d")])).unwrap();
+        let keys = set(&json!([pss, SigningKey::es256().jwk("e"), SigningKey::ed25519().jwk("d")])).unwrap();
         assert!(keys.knows(Some("k"), SigningAlgorithm::Ps256));
         assert!(!keys.knows(Some("k"), SigningAlgorithm::Rs256));
         assert!(!keys.knows(Some("e"), SigningAlgorithm::EdDsa));
@@ -257,9 +258,9 @@ mod tests {
 
     #[test]
     fn without_kid_exactly_one_key_must_fit() {
-        let one = set(json!([SigningKey::rsa().jwk("a"), SigningKey::es256().jwk("b")])).unwrap();
+        let one = set(&json!([SigningKey::rsa().jwk("a"), SigningKey::es256().jwk("b")])).unwrap();
         assert!(one.select(None, SigningAlgorithm::Rs256).is_ok());
-        let two = set(json!([SigningKey::rsa().jwk("a"), SigningKey::other_rsa().jwk("b")])).unwrap();
+        let two = set(&json!([SigningKey::rsa().jwk("a"), SigningKey::other_rsa().jwk("b")])).unwrap();
         let ambiguous = two.select(None, SigningAlgorithm::Rs256).unwrap_err();
         assert_eq!(ambiguous, Rejected::IdTokenKeyAmbiguous);
         let unknown = two.select(Some("c"), SigningAlgorithm::Rs256).unwrap_err();

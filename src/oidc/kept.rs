@@ -6,6 +6,7 @@
 //! is not a flood of calls.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,11 +20,14 @@ use crate::clock::{Clock, Timestamp};
 
 /// Age at which a document is fetched again in the background: with the jitter of the upkeep, none
 /// gets older than five minutes, nor does a key that was withdrawn.
-pub(super) const REFRESH_AFTER: Duration = Duration::from_secs(4 * 60 + 30);
+pub(super) const REFRESH_AFTER: Duration = Duration::from_secs(270);
 /// Age at which a document is no longer believed.
-const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const USABLE_FOR: Duration = Duration::from_hours(24);
 /// How long the error of a fetch answers others.
 const FAILURE_REMEMBERED: Duration = Duration::from_secs(1);
+
+/// One fetch, not begun. Boxed, so that whoever may have to wait for one stays small.
+pub(super) type Fetch<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 #[derive(Debug)]
 pub(super) struct Kept<T> {
@@ -75,15 +79,8 @@ impl<T> Kept<T> {
         Moment(self.begun.load(Ordering::Acquire))
     }
 
-    /// A usable document: the one kept, or what one shared fetch brings.
-    pub(super) async fn get(
-        &self,
-        clock: &dyn Clock,
-        fetch: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<Arc<T>, Error> {
-        if let Some(document) = self.usable(clock.now()) {
-            return Ok(document);
-        }
+    /// A usable document: what one shared fetch brings, if nobody else's has brought it meanwhile.
+    pub(super) async fn get(&self, clock: &dyn Clock, fetch: Fetch<'_, T>) -> Result<Arc<T>, Error> {
         let mut flight = self.flight.lock().await;
         let now = clock.now();
         if let Some(document) = self.usable(now) {
@@ -104,7 +101,7 @@ impl<T> Kept<T> {
         missed: Moment,
         clock: &dyn Clock,
         permitted: impl FnOnce(Timestamp) -> bool + Send,
-        fetch: impl Future<Output = Result<T, Error>> + Send,
+        fetch: Fetch<'_, T>,
     ) -> Result<Option<Arc<T>>, Error> {
         let mut flight = self.flight.lock().await;
         let now = clock.now();
@@ -123,11 +120,7 @@ impl<T> Kept<T> {
     }
 
     /// Fetches when it is time to.
-    pub(super) async fn refresh(
-        &self,
-        clock: &dyn Clock,
-        fetch: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<(), Error> {
+    pub(super) async fn refresh(&self, clock: &dyn Clock, fetch: Fetch<'_, T>) -> Result<(), Error> {
         let mut flight = self.flight.lock().await;
         if !self.is_due(clock.now()) {
             return Ok(());
@@ -139,7 +132,7 @@ impl<T> Kept<T> {
         &self,
         flight: &mut MutexGuard<'_, Option<Failure>>,
         clock: &dyn Clock,
-        fetch: impl Future<Output = Result<T, Error>> + Send,
+        fetch: Fetch<'_, T>,
     ) -> Result<Arc<T>, Error> {
         self.begun.fetch_add(1, Ordering::AcqRel);
         match fetch.await {
@@ -182,14 +175,18 @@ mod tests {
             Self { kept: Kept::empty(), clock, fetches: AtomicUsize::new(0) }
         }
 
-        async fn fetch(&self) -> Result<usize, Error> {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            Ok(self.fetches.fetch_add(1, Ordering::SeqCst) + 1)
+        fn fetch(&self) -> Fetch<'_, usize> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(self.fetches.fetch_add(1, Ordering::SeqCst) + 1)
+            })
         }
 
-        async fn fail(&self) -> Result<usize, Error> {
-            self.fetch().await?;
-            Err(Misbehaved::NoUsableKeys.into())
+        fn fail(&self) -> Fetch<'_, usize> {
+            Box::pin(async {
+                self.fetch().await?;
+                Err(Misbehaved::NoUsableKeys.into())
+            })
         }
 
         async fn newer_than(&self, seen: &Arc<usize>) -> Option<usize> {
@@ -234,7 +231,7 @@ mod tests {
         bench.kept.get(&bench.clock, bench.fetch()).await.unwrap();
         bench.clock.advance(REFRESH_AFTER);
         assert!(bench.kept.refresh(&bench.clock, bench.fail()).await.is_err());
-        bench.clock.advance(USABLE_FOR - REFRESH_AFTER - Duration::from_millis(1));
+        bench.clock.advance(USABLE_FOR.saturating_sub(REFRESH_AFTER + Duration::from_millis(1)));
         assert_eq!(bench.kept.usable(bench.clock.now()).as_deref(), Some(&1));
         bench.clock.advance(Duration::from_millis(1));
         assert_eq!(bench.kept.usable(bench.clock.now()), None);
@@ -244,7 +241,7 @@ mod tests {
     async fn refreshes_only_when_due() {
         let bench = Bench::new();
         bench.kept.refresh(&bench.clock, bench.fetch()).await.unwrap();
-        bench.clock.advance(REFRESH_AFTER - Duration::from_millis(1));
+        bench.clock.advance(REFRESH_AFTER.saturating_sub(Duration::from_millis(1)));
         bench.kept.refresh(&bench.clock, bench.fetch()).await.unwrap();
         assert_eq!(bench.fetches.load(Ordering::SeqCst), 1);
         bench.clock.advance(Duration::from_millis(1));

@@ -11,7 +11,7 @@ use crate::seal::fill_random;
 /// Attempts after the first one; for GET alone, since a code is spent by its first use.
 pub(super) const MAX_RETRIES: u32 = 2;
 /// Longest `Retry-After` that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the provider asks for, in seconds or as a date, at most a minute

@@ -43,7 +43,7 @@ pub(super) fn config() -> Config {
             SigningAlgorithm::Es256,
             SigningAlgorithm::EdDsa,
         ],
-        clock_skew: Duration::from_secs(60),
+        clock_skew: Duration::from_mins(1),
         userinfo: Userinfo::Never,
         claims: crate::identity::ClaimNames::default(),
         sign_out: SignOut::Browser,

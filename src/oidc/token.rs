@@ -2,7 +2,7 @@
 //! ([RFC 6749 §4.1.3 and §5](https://www.rfc-editor.org/rfc/rfc6749#section-5),
 //! [Core §3.1.3.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse)).
 //!
-//! `openidconnect` builds the request and reads the answer. [`check`] stands between the two: it
+//! `openidconnect` builds the request and reads the answer. `check` stands between the two: it
 //! tells apart who is at fault, and lets only strict JSON with well-formed members through.
 
 use std::time::Duration;

@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::identity::Claims;
 
 /// Longest time between issue and arrival: as long as a login may take.
-const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+const MAX_AGE: Duration = Duration::from_hours(1);
 /// Longest `sub`, in ASCII characters (Core §2).
 const MAX_SUB: usize = 255;
 /// The last moment that the crate's calendar surely knows: the end of the year 9999.

@@ -3,8 +3,8 @@
 //! It keeps metadata and keys, sends the requests that the other files build, and hands their
 //! answers back to them. Calls are bounded in time as a whole; a GET may be tried three times within
 //! that, the token request goes out once, since a code is spent by its first use. A provider that is
-//! down costs nobody a wait for long ([`circuit`](super::circuit)) and takes nothing away that is
-//! known already ([`kept`](super::kept)).
+//! down costs nobody a wait for long (`circuit`) and takes nothing away that is
+//! known already (`kept`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,7 +28,7 @@ use super::discovery::{self, Metadata};
 use super::error::{Cause, Error, Misbehaved, Rejected};
 use super::id_token::{Candidate, Rules, ValidatedIdToken};
 use super::jwks::{self, Budget, KeySet, Spending};
-use super::kept::{Kept, REFRESH_AFTER};
+use super::kept::{Fetch, Kept, REFRESH_AFTER};
 use super::logout::{self, LogoutParams};
 use super::retry::{self, MAX_RETRIES, backoff, jittered};
 use super::token::{self, TokenSet};
@@ -247,17 +247,7 @@ impl Provider {
         {
             let Err(error) = outcome else { continue };
             pause = Some(if usable { RETRY_STALE } else { RETRY_MISSING });
-            let provider = self.config.name.as_str();
-            let (reason, age) = (error.reason(), age.map(|age| age.as_secs()));
-            match error {
-                // Nobody who still answers takes all keys away on purpose.
-                Error::ProviderMisbehaved(_) => {
-                    tracing::error!(provider, document, reason, age, %error, "the last good document stays in use");
-                }
-                _ => {
-                    tracing::warn!(provider, document, reason, age, %error, "the last good document stays in use")
-                }
-            }
+            self.alarm(document, &error, age);
         }
         pause.map_or_else(
             || {
@@ -282,24 +272,34 @@ impl Provider {
     }
 
     async fn metadata_by(&self, http: &dyn HttpClient) -> Result<Arc<Metadata>, Error> {
-        self.metadata.get(self.clock.as_ref(), self.fetch_metadata(http)).await
+        match self.metadata() {
+            Some(metadata) => Ok(metadata),
+            None => self.metadata.get(self.clock.as_ref(), self.fetch_metadata(http)).await,
+        }
     }
 
     async fn keys_by(&self, http: &dyn HttpClient) -> Result<Arc<KeySet>, Error> {
-        self.keys.get(self.clock.as_ref(), self.fetch_keys(http)).await
+        match self.keys.usable(self.clock.now()) {
+            Some(keys) => Ok(keys),
+            None => self.keys.get(self.clock.as_ref(), self.fetch_keys(http)).await,
+        }
     }
 
-    async fn fetch_metadata(&self, http: &dyn HttpClient) -> Result<Metadata, Error> {
-        let request = discovery::request(&self.config.issuer)?;
-        let answer = self.get(http, Endpoint::Metadata, request).await;
-        self.noted(answer.and_then(|response| discovery::process(&response, &self.config.issuer)))
+    fn fetch_metadata<'a>(&'a self, http: &'a dyn HttpClient) -> Fetch<'a, Metadata> {
+        Box::pin(async move {
+            let request = discovery::request(&self.config.issuer)?;
+            let answer = self.get(http, Endpoint::Metadata, request).await;
+            self.noted(answer.and_then(|response| discovery::process(&response, &self.config.issuer)))
+        })
     }
 
-    async fn fetch_keys(&self, http: &dyn HttpClient) -> Result<KeySet, Error> {
-        let metadata = self.metadata_by(http).await?;
-        let request = jwks::request(&metadata.jwks_uri)?;
-        let answer = self.get(http, Endpoint::Keys, request).await;
-        self.noted(answer.and_then(|response| jwks::process(&response)))
+    fn fetch_keys<'a>(&'a self, http: &'a dyn HttpClient) -> Fetch<'a, KeySet> {
+        Box::pin(async move {
+            let metadata = self.metadata_by(http).await?;
+            let request = jwks::request(&metadata.jwks_uri)?;
+            let answer = self.get(http, Endpoint::Keys, request).await;
+            self.noted(answer.and_then(|response| jwks::process(&response)))
+        })
     }
 
     async fn send_token_request(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
@@ -341,13 +341,11 @@ impl Provider {
         call: impl Future<Output = Result<Response<Bytes>, Error>> + Send,
     ) -> Result<Response<Bytes>, Error> {
         let limit = self.config.http.total_timeout;
-        match tokio::time::timeout(limit, call).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.circuit.failed(endpoint, None, self.clock.now());
-                Err(http_client::Error::TimedOut(limit).into())
-            }
+        if let Ok(answer) = tokio::time::timeout(limit, call).await {
+            return answer;
         }
+        self.circuit.failed(endpoint, None, self.clock.now());
+        Err(http_client::Error::TimedOut(limit).into())
     }
 
     /// Sends a request that the circuit has admitted, and tells the circuit what came of it.
@@ -369,6 +367,17 @@ impl Provider {
             Err(_) => self.circuit.failed(endpoint, hold_off, now),
         }
         answer
+    }
+
+    fn alarm(&self, document: &str, error: &Error, age: Option<Duration>) {
+        let provider = self.config.name.as_str();
+        let (reason, age) = (error.reason(), age.map(|age| age.as_secs()));
+        if matches!(error, Error::ProviderUnavailable(_)) {
+            tracing::warn!(provider, document, reason, age, "failed to {error}; the last good one stays");
+        } else {
+            // Louder, since it won't pass by itself: nobody who answers takes all keys away.
+            tracing::error!(provider, document, reason, age, "failed to {error}; the last good one stays");
+        }
     }
 
     fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {

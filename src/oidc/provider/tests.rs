@@ -194,7 +194,7 @@ async fn believes_no_more_than_a_minute_of_retry_after() {
     let bench = Bench::new();
     bench.fake.answers(Endpoint::Metadata, asked("86400", 503));
     let error = bench.provider.ready().await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(error.retry_after(), Some(Duration::from_mins(1)));
     assert_eq!(bench.fake.calls(Endpoint::Metadata), 1, "a provider that asks for a pause gets it");
 }
 
@@ -219,7 +219,7 @@ async fn exchanges_a_code_and_proves_itself_with_basic() {
     assert_eq!(tokens.id_token.expose_secret(), id_token);
     assert_eq!(tokens.access_token.expose_secret(), "at-1");
     assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "rt-1");
-    assert_eq!(tokens.expires_in, Some(Duration::from_secs(3600)));
+    assert_eq!(tokens.expires_in, Some(Duration::from_hours(1)));
 
     let request = bench.fake.last_request();
     assert_eq!(request.method(), http::Method::POST);
@@ -352,7 +352,7 @@ async fn a_flood_of_unknown_kids_makes_one_fetch_in_thirty_seconds() {
 async fn upkeep_fetches_what_is_five_minutes_old() {
     let bench = Bench::new();
     let pause = bench.keep_fresh().await;
-    assert!(pause <= Duration::from_secs(300) && pause > Duration::from_secs(270), "{pause:?}");
+    assert!(pause <= Duration::from_mins(5) && pause > Duration::from_secs(270), "{pause:?}");
     bench.keep_fresh().await;
     assert_eq!((bench.fake.calls(Endpoint::Metadata), bench.fake.calls(Endpoint::Keys)), (1, 1));
     bench.clock.advance(pause);
@@ -404,7 +404,7 @@ async fn metadata_of_another_issuer_never_replaces_the_good_one() {
     bench.after(300);
     bench.keep_fresh().await;
     assert_eq!(bench.provider.metadata().unwrap().issuer, ISSUER);
-    assert_eq!(bench.provider.status().metadata_age, Some(Duration::from_secs(300)));
+    assert_eq!(bench.provider.status().metadata_age, Some(Duration::from_mins(5)));
 }
 
 #[tokio::test(start_paused = true)]
