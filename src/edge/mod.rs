@@ -1,6 +1,9 @@
 //! The edge: listeners, and every phase of a proxied request. The only folder but `server/` and
 //! `admin/` that names Pingora.
 
+pub mod forwarded;
+pub mod hygiene;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Reading a path: what is refused on every route, and what a prefix covers.
 //!
 //! Nothing here changes a path. Services behind us decode, fold and merge as they like; so what
-//! cannot be read in one way is refused, or read in every way ([`super::reading`]).
+//! cannot be read in one way is refused, or read in every way ([`readings`]).
 
 use percent_encoding::percent_decode_str;
 
@@ -144,11 +144,10 @@ fn dot_or_blank(text: &str) -> Option<(usize, bool)> {
 /// # Errors
 /// [`Refused::EncodedSlash`] where the route doesn't allow it.
 pub fn check_encoded_slash(path: &str, rule: EncodedSlash) -> Result<(), Refused> {
-    match rule {
-        EncodedSlash::Allow => Ok(()),
-        EncodedSlash::Refuse if has_encoded_slash(path) => Err(Refused::EncodedSlash),
-        EncodedSlash::Refuse => Ok(()),
+    if rule == EncodedSlash::Refuse && has_encoded_slash(path) {
+        return Err(Refused::EncodedSlash);
     }
+    Ok(())
 }
 
 /// Whether `%2f` stands in the path as received, decoded once or decoded twice.

@@ -133,7 +133,7 @@ pub(super) fn is_plain(path: &str) -> bool {
     before != b'.'
 }
 
-fn then<'a>(path: Cow<'a, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+fn then(path: Cow<'_, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
     match path {
         Cow::Borrowed(text) => change(text),
         Cow::Owned(text) => Cow::Owned(change(&text).into_owned()),

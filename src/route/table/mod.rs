@@ -180,8 +180,8 @@ struct HostTable {
 
 impl HostTable {
     fn new(candidates: &[Candidate], host: Option<&Host>) -> Self {
-        let reaches = |c: &&Candidate| c.route.host.is_none() || c.route.host.as_ref() == host;
-        let reached: Vec<_> = candidates.iter().filter(reaches).cloned().collect();
+        let serves = |c: &&Candidate| c.route.host.is_none() || c.route.host.as_ref() == host;
+        let reached: Vec<_> = candidates.iter().filter(serves).cloned().collect();
         let alike = |one: &Candidate, other: &Candidate| {
             one.decision == other.decision
                 && one.route.encoded_slash == other.route.encoded_slash
@@ -206,7 +206,6 @@ impl HostTable {
         if !self.views.is_empty() {
             return self.views.iter().all(|(reading, view)| view.agrees(&reading.read(path), method, alike));
         }
-        // The root has every path, so that a plain one costs no more than this look.
         reading::is_plain(path)
             || reading::other_readings(path).iter().all(|path| self.as_received.agrees(path, method, alike))
     }
