@@ -31,6 +31,9 @@ fn tidy(value: &mut Value) {
                     members.insert("type".into(), only);
                 }
             }
+            if let Some(Value::Array(values)) = members.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
                 choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
                 if let [Value::Object(only)] = choices.as_slice() {
@@ -104,5 +107,6 @@ mod tests {
             }
         }
         check(&schema(), "");
+        assert!(!schema().to_string().contains("null"));
     }
 }
