@@ -14,7 +14,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::key::{KeyPath, Position};
-use super::nearest::suggestion;
+use super::nearest::{nearest, suggestion};
 use super::tree::{Entry, Kind, Node};
 
 /// One fault of shape: where, why, what to write.
@@ -22,6 +22,8 @@ use super::tree::{Entry, Kind, Node};
 pub(crate) struct Misfit {
     pub(crate) path: KeyPath,
     pub(crate) at: Position,
+    /// The key that was probably meant, if the key isn't known.
+    pub(crate) meant: Option<KeyPath>,
     pub(crate) why: String,
     pub(crate) what_to_write: String,
 }
@@ -53,13 +55,14 @@ pub(crate) fn told<E: de::Error>(why: &str, what_to_write: &str) -> E {
 #[derive(Debug)]
 struct Error {
     at: Option<(KeyPath, Position)>,
+    meant: Option<&'static str>,
     why: String,
     what_to_write: String,
 }
 
 impl Error {
     fn new(why: impl Into<String>, what_to_write: impl Into<String>) -> Self {
-        Self { at: None, why: why.into(), what_to_write: what_to_write.into() }
+        Self { at: None, meant: None, why: why.into(), what_to_write: what_to_write.into() }
     }
 
     /// Places the error; the innermost place stands.
@@ -70,7 +73,8 @@ impl Error {
 
     fn into_misfit(self) -> Misfit {
         let (path, at) = self.at.unwrap_or((KeyPath::root(), Position::START));
-        Misfit { path, at, why: self.why, what_to_write: self.what_to_write }
+        let meant = self.meant.map(|name| path.parent().key(name));
+        Misfit { path, at, meant, why: self.why, what_to_write: self.what_to_write }
     }
 }
 
@@ -103,7 +107,8 @@ impl de::Error for Error {
     }
 
     fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown key `{found}`"), suggestion(found, known))
+        let meant = nearest(found, known.iter().copied());
+        Self { meant, ..Self::new(format!("unknown key `{found}`"), suggestion(found, known)) }
     }
 }
 
@@ -163,7 +168,7 @@ impl Reader<'_> {
     }
 
     fn entries<'de, V: Visitor<'de>>(&self, entries: &[Entry], visitor: V) -> Result<V::Value, Error> {
-        let entries = Entries { entries: entries.iter(), path: &self.path, value: None };
+        let entries = Entries { rest: entries.iter(), path: &self.path, value: None };
         self.placed(visitor.visit_map(entries))
     }
 }
@@ -272,15 +277,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match &self.node.kind {
-            Kind::Text(text) => {
-                let text: StrDeserializer<'_, Error> = text.as_str().into_deserializer();
-                self.placed(visitor.visit_enum(text))
-            }
-            _ => {
-                let known = format!("one of {}", variants.join(", "));
-                Err(self.unexpected(&known, known.clone()))
-            }
+        if let Kind::Text(text) = &self.node.kind {
+            let text: StrDeserializer<'_, Error> = text.as_str().into_deserializer();
+            self.placed(visitor.visit_enum(text))
+        } else {
+            let known = format!("one of {}", variants.join(", "));
+            Err(self.unexpected(&known, known.clone()))
         }
     }
 
@@ -300,12 +302,15 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some((index, node)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(Reader { node, path: self.path.item(index) }).map(Some)
+        let path = self.path.item(index);
+        seed.deserialize(Reader { node, path: path.clone() })
+            .map(Some)
+            .map_err(|error| error.at(&path, node.at))
     }
 }
 
 struct Entries<'t, 'p> {
-    entries: std::slice::Iter<'t, Entry>,
+    rest: std::slice::Iter<'t, Entry>,
     path: &'p KeyPath,
     value: Option<&'t Entry>,
 }
@@ -314,7 +319,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some(entry) = self.entries.find(|entry| !matches!(entry.value.kind, Kind::Pruned)) else {
+        let Some(entry) = self.rest.find(|entry| !matches!(entry.value.kind, Kind::Pruned)) else {
             return Ok(None);
         };
         self.value = Some(entry);
@@ -327,7 +332,10 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
         let Some(entry) = self.value.take() else {
             return Err(Error::new("has no value", "a value").at(self.path, Position::START));
         };
-        seed.deserialize(Reader { node: &entry.value, path: self.path.key(&entry.name) })
+        let path = self.path.key(&entry.name);
+        // A fault of whatever value it has, such as a key that comes later, stands at the name.
+        seed.deserialize(Reader { node: &entry.value, path: path.clone() })
+            .map_err(|error| error.at(&path, entry.name_at))
     }
 }
 

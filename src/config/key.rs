@@ -49,6 +49,12 @@ impl KeyPath {
         Self(steps)
     }
 
+    /// The value that this one stands in.
+    pub(crate) fn parent(&self) -> Self {
+        let above = self.0.split_last().map_or(&[][..], |(_, above)| above);
+        Self(above.to_vec())
+    }
+
     /// From the root down.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0

@@ -119,14 +119,19 @@ pub fn load_with(source: &Source, environment: &dyn Fn(&str) -> Option<String>) 
         }
     };
     let parsed = match text {
-        Ok(text) => tree::parse(&text).map_err(|error| (error.at, format!("is not YAML: {}", error.why))),
-        Err(error) => Err((Position::START, format!("the file can't be read: {error}"))),
+        Ok(text) => tree::parse(&text).map_err(|error| {
+            let write = "YAML; what is wrong may stand in the line before";
+            (error.at, format!("is not YAML: {}", error.why), write)
+        }),
+        Err(error) => {
+            let write = "the path of a YAML file that this user may read";
+            Err((Position::START, format!("the file can't be read: {error}"), write))
+        }
     };
     match parsed {
         Ok((tree, duplicates)) => loaded(&name, folder, environment, tree, &duplicates),
-        Err((at, why)) => {
-            let fault =
-                fault_at(&name, &KeyPath::root(), at, why, "a YAML file as the manual describes it".into());
+        Err((at, why, write)) => {
+            let fault = fault_at(&name, &KeyPath::root(), at, why, write.into());
             Loaded { config: None, faults: vec![fault], warnings: Vec::new() }
         }
     }
@@ -149,13 +154,14 @@ fn loaded(
     for misfit in misfits {
         faults.push(fault_at(name, &misfit.path, misfit.at, misfit.why, misfit.what_to_write));
         reported.push(misfit.path);
+        reported.extend(misfit.meant);
     }
     let mut resolver =
         Resolver { tree: &tree, file: name, folder, environment, reported, faults, warnings: Vec::new() };
     let config = resolver.config(&file);
     let Resolver { mut faults, mut warnings, .. } = resolver;
-    faults.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
-    warnings.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+    faults.sort_by_key(|a| (a.line, a.column));
+    warnings.sort_by_key(|a| (a.line, a.column));
     Loaded { config, faults, warnings }
 }
 

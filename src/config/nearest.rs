@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
 }
 
 /// What to write for a name that isn't known: the nearest one, or all of them.
-pub(crate) fn suggestion<'a>(written: &str, known: &[&'a str]) -> String {
+pub(crate) fn suggestion(written: &str, known: &[&str]) -> String {
     match nearest(written, known.iter().copied()) {
         Some(name) => name.to_owned(),
         None if known.is_empty() => "nothing: no key is known here".to_owned(),

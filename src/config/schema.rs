@@ -1,20 +1,27 @@
 //! The JSON Schema of the configuration, made from the types that read it.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// JSON Schema 2020-12 of the configuration file, for `vestibule schema` and editors.
 #[must_use]
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(super::file::File).to_value();
-    forbid_null(&mut schema);
-    if let Some(members) = schema.as_object_mut() {
+    tidy(&mut schema);
+    let mut told = Map::new();
+    if let Value::Object(mut members) = schema {
         members.insert("title".into(), "Vestibule configuration".into());
+        // Readers look at the top for what this is.
+        for name in ["$schema", "title", "description", "type", "required"] {
+            told.extend(members.shift_remove(name).map(|member| (name.to_owned(), member)));
+        }
+        told.extend(members);
     }
-    schema
+    Value::Object(told)
 }
 
-/// schemars lets every optional key be null; a key without a value is a fault here.
-fn forbid_null(value: &mut Value) {
+/// schemars lets every optional key be null, though a key without a value is a fault here, and it
+/// keeps the line ends of comments.
+fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {
             if let Some(Value::Array(kinds)) = members.get_mut("type") {
@@ -23,6 +30,9 @@ fn forbid_null(value: &mut Value) {
                     let only = only.clone();
                     members.insert("type".into(), only);
                 }
+            }
+            if let Some(Value::Array(values)) = members.get_mut("enum") {
+                values.retain(|value| !value.is_null());
             }
             if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
                 choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
@@ -34,9 +44,12 @@ fn forbid_null(value: &mut Value) {
                     }
                 }
             }
-            members.values_mut().for_each(forbid_null);
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            members.values_mut().for_each(tidy);
         }
-        Value::Array(items) => items.iter_mut().for_each(forbid_null),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
 }
@@ -87,12 +100,13 @@ mod tests {
             assert!(value.get("type").is_none_or(|kind| kind != "null"), "{path} may be null");
             match value {
                 Value::Object(members) => {
-                    members.iter().for_each(|(name, v)| check(v, &format!("{path}.{name}")))
+                    members.iter().for_each(|(name, v)| check(v, &format!("{path}.{name}")));
                 }
                 Value::Array(items) => items.iter().for_each(|v| check(v, path)),
                 _ => {}
             }
         }
         check(&schema(), "");
+        assert!(!schema().to_string().contains("null"));
     }
 }

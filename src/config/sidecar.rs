@@ -121,18 +121,13 @@ impl fmt::Display for SidecarFault {
 }
 
 /// Which variable a key of the YAML comes from.
-const ORIGINS_OF_KEYS: [(&str, &str); 11] = [
+const ORIGINS_OF_KEYS: [(&str, &str); 6] = [
     ("origins", "VESTIBULE_ORIGIN"),
     ("listeners", "VESTIBULE_LISTEN"),
     ("trusted_proxies", "VESTIBULE_TRUSTED_PROXIES"),
     ("providers.idp.issuer", "VESTIBULE_ISSUER"),
     ("providers.idp.client_id", "VESTIBULE_CLIENT_ID"),
-    ("providers.idp.client_secret.env", "VESTIBULE_CLIENT_SECRET"),
-    ("providers.idp.client_secret", "VESTIBULE_CLIENT_SECRET_FILE"),
     ("providers.idp.scopes", "VESTIBULE_SCOPES"),
-    ("sessions.keys[0].file", "VESTIBULE_SESSION_KEY_FILE"),
-    ("sessions.keys", "VESTIBULE_SESSION_KEY"),
-    ("routes[0].upstream", "VESTIBULE_UPSTREAM"),
 ];
 
 impl Settings {
@@ -205,7 +200,7 @@ impl Settings {
         match &self.allow {
             Allow::Groups(groups) => writeln!(yaml, "    require: [{{ groups: [{}] }}]", all_quoted(groups))?,
             Allow::Domains(domains) => {
-                writeln!(yaml, "    require: [{{ domains: [{}] }}]", all_quoted(domains))?
+                writeln!(yaml, "    require: [{{ domains: [{}] }}]", all_quoted(domains))?;
             }
             Allow::Anyone => {}
         }
@@ -226,6 +221,13 @@ impl Settings {
         for fault in &mut loaded.faults {
             fault.key = self.named_by_variable(&fault.key);
         }
+        // One variable may stand in several places of the YAML.
+        let mut told: Vec<(String, String)> = Vec::new();
+        loaded.faults.retain(|fault| {
+            let new = !told.contains(&(fault.key.clone(), fault.why.clone()));
+            told.push((fault.key.clone(), fault.why.clone()));
+            new
+        });
         for warning in &mut loaded.warnings {
             warning.key = self.named_by_variable(&warning.key);
         }
@@ -233,15 +235,26 @@ impl Settings {
     }
 
     fn named_by_variable(&self, key: &str) -> String {
-        if key.starts_with("routes[0].require") {
-            let groups = matches!(self.allow, Allow::Groups(_));
-            return if groups { "VESTIBULE_ALLOW_GROUPS" } else { "VESTIBULE_ALLOW_DOMAINS" }.to_owned();
-        }
-        if key.starts_with("routes[") && !key.starts_with("routes[0]") {
-            return "VESTIBULE_PUBLIC_PATHS".to_owned();
-        }
-        let known = ORIGINS_OF_KEYS.iter().find(|(prefix, _)| key.starts_with(prefix));
-        known.map_or(key, |(_, variable)| variable).to_owned()
+        let groups = matches!(self.allow, Allow::Groups(_));
+        let of_secret = |secret: &SecretSource, variable, file| match secret {
+            SecretSource::Variable(_) => variable,
+            SecretSource::File(_) => file,
+        };
+        let variable = if key.starts_with("providers.idp.client_secret") {
+            of_secret(&self.client_secret, "VESTIBULE_CLIENT_SECRET", "VESTIBULE_CLIENT_SECRET_FILE")
+        } else if key.starts_with("sessions.keys") {
+            of_secret(&self.session_key, "VESTIBULE_SESSION_KEY", "VESTIBULE_SESSION_KEY_FILE")
+        } else if key.starts_with("routes") && key.contains(".upstream") {
+            "VESTIBULE_UPSTREAM"
+        } else if key.starts_with("routes[0].require") {
+            if groups { "VESTIBULE_ALLOW_GROUPS" } else { "VESTIBULE_ALLOW_DOMAINS" }
+        } else if key.starts_with("routes[") && !key.starts_with("routes[0]") {
+            "VESTIBULE_PUBLIC_PATHS"
+        } else {
+            let known = ORIGINS_OF_KEYS.iter().find(|(prefix, _)| key.starts_with(prefix));
+            known.map_or(key, |(_, variable)| variable)
+        };
+        variable.to_owned()
     }
 }
 

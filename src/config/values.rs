@@ -95,8 +95,8 @@ impl<T> Named<T> {
 }
 
 const DURATION: &str = "a number with a unit: 30s, 15m, 8h, 1h30m or 500ms";
-const NETWORK: &str = "addresses in CIDR notation, such as 10.4.0.0/24 or 2001:db8::/48";
-const SIZE: &str = "a size: 64KiB, 1MiB, 1GiB, or a number of bytes";
+const NETWORK: &str = "a network in CIDR notation, such as 10.4.0.0/24 or 2001:db8::/48";
+const SIZE: &str = "64KiB, 1MiB, 1GiB, or a number of bytes";
 
 impl Period {
     fn parse(text: &str) -> Option<Self> {
@@ -163,6 +163,7 @@ impl Rate {
 /// `Deserialize` for a value written as text, and sometimes as a number.
 struct Written<T> {
     expecting: &'static str,
+    example: &'static str,
     text: fn(&str) -> Option<T>,
     number: fn(u64) -> Result<T, String>,
 }
@@ -175,7 +176,7 @@ impl<T> Visitor<'_> for Written<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.text)(text).ok_or_else(|| told(&format!("expects {}", self.expecting), self.expecting))
+        (self.text)(text).ok_or_else(|| told(&format!("expects {}", self.expecting), self.example))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
@@ -189,21 +190,36 @@ impl<'de> Deserialize<'de> for Period {
             0 => Ok(Self(Duration::ZERO)),
             more => Err(format!("a unit behind the number: {more}s, {more}m or {more}h")),
         };
-        deserializer.deserialize_any(Written { expecting: DURATION, text: Self::parse, number })
+        deserializer.deserialize_any(Written {
+            expecting: "a duration",
+            example: DURATION,
+            text: Self::parse,
+            number,
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = |number| Ok(Self(number));
-        deserializer.deserialize_any(Written { expecting: SIZE, text: Self::parse, number })
+        deserializer.deserialize_any(Written {
+            expecting: "a size",
+            example: SIZE,
+            text: Self::parse,
+            number,
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = |number| Err(format!("{number}/s"));
-        deserializer.deserialize_any(Written { expecting: "a rate such as 20/s", text: Self::parse, number })
+        deserializer.deserialize_any(Written {
+            expecting: "a rate",
+            example: "so many a second, such as 20/s",
+            text: Self::parse,
+            number,
+        })
     }
 }
 
@@ -214,7 +230,7 @@ impl<'de> Deserialize<'de> for Network {
             network.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?))).map(Self)
         };
         let number = |_| Err(NETWORK.to_owned());
-        deserializer.deserialize_any(Written { expecting: NETWORK, text, number })
+        deserializer.deserialize_any(Written { expecting: "a network", example: NETWORK, text, number })
     }
 }
 
@@ -225,7 +241,12 @@ impl<'de> Deserialize<'de> for Count {
             0 => Err("auto, or a number from 1 up".to_owned()),
             count => Ok(Self::Exactly(count)),
         };
-        deserializer.deserialize_any(Written { expecting: "auto or a whole number", text, number })
+        deserializer.deserialize_any(Written {
+            expecting: "auto or a whole number",
+            example: "auto",
+            text,
+            number,
+        })
     }
 }
 

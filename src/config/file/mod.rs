@@ -143,7 +143,8 @@ pub(crate) struct HeadLimits {
 pub(crate) struct Log {
     /// Default: json.
     pub(crate) format: Option<LogFormat>,
-    /// error, warn, info, debug, trace, off, or what RUST_LOG takes. The environment's RUST_LOG wins. Default: info.
+    /// error, warn, info, debug, trace, off, or what RUST_LOG takes; the environment's RUST_LOG wins.
+    /// Default: info.
     pub(crate) level: Option<String>,
     /// One line a request.
     pub(crate) access: Option<AccessLog>,

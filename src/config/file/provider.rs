@@ -108,7 +108,8 @@ pub(crate) enum ClientAuth {
     /// (later)
     PrivateKeyJwt,
     /// (later)
-    TlsClientAuth,
+    #[serde(rename = "tls_client_auth")]
+    Tls,
 }
 
 /// How the authorization response comes back.
@@ -192,7 +193,8 @@ pub(crate) struct ClaimNames {
     pub(crate) groups: Option<String>,
     /// Default: email.
     pub(crate) email: Option<String>,
-    /// The claim that must be true, or `assume` where the provider is known to verify every address. Default: email_verified.
+    /// The claim that must be true, or `assume` where the provider is known to verify every address.
+    /// Default: email_verified.
     pub(crate) email_verified: Option<String>,
 }
 

@@ -23,11 +23,15 @@ impl Resolver<'_> {
     /// Reads a file that nobody else may read.
     pub(super) fn private_file(&mut self, at: &KeyPath, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
         let content = Zeroizing::new(self.file_content(at, path)?);
-        let mode = fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or(OTHERS);
+        let mode = fs::metadata(path).map_or(OTHERS, |metadata| metadata.permissions().mode());
         if mode & OTHERS != 0 {
             self.fault(
                 at,
-                format!("everybody on this machine may use {} (mode {:o})", path.display(), mode & 0o777),
+                format!(
+                    "the file {} is open to everybody on this machine (mode {:o})",
+                    path.display(),
+                    mode & 0o777
+                ),
                 format!("nothing here: run chmod o= {}", path.display()),
             );
             return None;
@@ -87,11 +91,11 @@ impl Resolver<'_> {
         let private = key.and_then(|written| self.private_key(&key_at, written));
         let (chain, private) = (chain?, private?);
         if let Err(error) = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
-            self.fault(
-                &key_at,
-                format!("the key doesn't belong to the certificate: {error}"),
-                "the key that the certificate was issued for",
-            );
+            let why = match error {
+                rustls::Error::InconsistentKeys(_) => "the key doesn't belong to the certificate".to_owned(),
+                other => format!("certificate and key can't be used: {other}"),
+            };
+            self.fault(&key_at, why, "the key that the certificate was issued for");
             return None;
         }
         Some(CertificateFiles { certificate: self.resolve_path(certificate?), key: self.resolve_path(key?) })

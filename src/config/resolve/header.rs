@@ -110,7 +110,7 @@ impl Resolver<'_> {
     ) -> route::HeaderEdits {
         let mut resolved = route::HeaderEdits::default();
         let Some(edits) = edits else { return resolved };
-        for (index, written) in edits.remove.iter().flat_map(|names| names.items()) {
+        for (index, written) in edits.remove.iter().flat_map(super::super::values::List::items) {
             let at = at.key("remove").item(index);
             let name = self.header_name(&at, written);
             // An upstream's cookies may be taken away; ours are added later.
@@ -120,7 +120,7 @@ impl Resolver<'_> {
             }
             resolved.remove.extend(name);
         }
-        for (written, Scalar(value)) in edits.set.iter().flat_map(|headers| headers.entries()) {
+        for (written, Scalar(value)) in edits.set.iter().flat_map(super::super::values::Named::entries) {
             let at = at.key("set").key(written);
             let name = self.header_name(&at, written);
             self.refuse_reserved(&at, written);

@@ -26,42 +26,33 @@ const CHANGEABLE: [&str; 10] = [
 ];
 
 impl Resolver<'_> {
-    /// The mapping of a protected route.
+    /// The mapping of a protected route, without the headers that are faulty.
     pub(super) fn identity(
         &mut self,
         at: &KeyPath,
         identity: Option<&RouteIdentity>,
         names: &ClaimNames,
-    ) -> Option<HeaderMapping> {
+    ) -> HeaderMapping {
         let max_bytes = identity.and_then(|identity| identity.max_bytes);
         let max_bytes = self.length(at, "max_bytes", max_bytes, MAX_BYTES);
         match identity.and_then(|identity| identity.headers.as_ref()) {
-            None => Some(HeaderMapping::standard(names, max_bytes)),
+            None => HeaderMapping::standard(names, max_bytes),
             Some(headers) => {
-                let headers = self.mapped_headers(&at.key("headers"), headers)?;
-                Some(HeaderMapping { headers, max_bytes })
+                HeaderMapping { headers: self.mapped_headers(&at.key("headers"), headers), max_bytes }
             }
         }
     }
 
-    fn mapped_headers(
-        &mut self,
-        at: &KeyPath,
-        headers: &Named<Short<MappedClaim>>,
-    ) -> Option<Vec<MappedHeader>> {
-        let mut mapped = Some(Vec::new());
+    fn mapped_headers(&mut self, at: &KeyPath, headers: &Named<Short<MappedClaim>>) -> Vec<MappedHeader> {
+        let mut mapped = Vec::new();
         for (written, claim) in headers.entries() {
             let at = at.key(written);
             let name = self.identity_header(&at, written);
             let claim = self.claim(&at, claim);
-            if let (Some(_), Some((claim, _))) = (&name, &claim) {
-                self.warn_of_changeable(&at, written, claim);
+            if let (Some(name), Some((claim, form))) = (name, claim) {
+                self.warn_of_changeable(&at, written, &claim);
+                mapped.push(MappedHeader { name, claim, form });
             }
-            let header = name.zip(claim).map(|(name, (claim, form))| MappedHeader { name, claim, form });
-            mapped = mapped.zip(header).map(|(mut mapped, header)| {
-                mapped.push(header);
-                mapped
-            });
         }
         mapped
     }

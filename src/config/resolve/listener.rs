@@ -30,12 +30,11 @@ impl Resolver<'_> {
 
     fn listener(&mut self, at: &KeyPath, listener: &Listener) -> Option<(KeyPath, ListenerConfig)> {
         let address_at = at.key("address");
-        let address = match &listener.address {
-            Some(written) => self.address(&address_at, written),
-            None => {
-                self.missing(at, "address", "a listener needs one", "address: 0.0.0.0:8080");
-                None
-            }
+        let address = if let Some(written) = &listener.address {
+            self.address(&address_at, written)
+        } else {
+            self.missing(at, "address", "a listener needs one", "address: 0.0.0.0:8080");
+            None
         };
         let redirect = listener.redirect_to_https == Some(true);
         let kind = match &listener.tls {

@@ -50,23 +50,22 @@ impl Resolver<'_> {
         self.refuse_shared_addresses(&listeners, admin.as_ref());
         let endpoints = self.endpoints(file.endpoints.as_ref());
         let threads = Self::threads(file.threads);
-        let shutdown = self.shutdown(file.shutdown.as_ref());
+        let shutdown = Self::shutdown(file.shutdown.as_ref());
         let limits = self.limits(file.limits.as_ref(), file.http2.as_ref());
         let log = self.log(file.log.as_ref());
         let pages = self.pages(file.pages.as_ref());
         let providers = self.providers(file.providers.as_ref(), &site);
         let sessions = self.sessions(file.sessions.as_ref());
-        let outlines = match &file.routes {
-            Some(routes) => self.routes(routes, &site, &providers, sessions.as_ref()),
-            None => {
-                self.missing(
-                    &root,
-                    "routes",
-                    "nothing would be served",
-                    "routes: [{ id: …, auth: …, upstream: … }]",
-                );
-                Vec::new()
-            }
+        let outlines = if let Some(routes) = &file.routes {
+            self.routes(routes, &site, &providers, sessions.as_ref())
+        } else {
+            self.missing(
+                &root,
+                "routes",
+                "nothing would be served",
+                "routes: [{ id: …, auth: …, upstream: … }]",
+            );
+            Vec::new()
         };
         self.check_routes(&outlines, &site, endpoints.as_ref(), &providers);
         if !self.faults.is_empty() {

@@ -34,7 +34,7 @@ impl Resolver<'_> {
         if danger_plain_http {
             self.warn(
                 &root.key("danger_plain_http"),
-                "origins and issuers may be plain http beyond loopback: whoever sees the traffic can take sessions",
+                "origins and issuers may be plain http beyond loopback: whoever sees it can take sessions",
                 "false, and https origins",
             );
         }
@@ -110,7 +110,14 @@ impl Resolver<'_> {
                 IpNet::V4(_) => 16,
                 IpNet::V6(_) => 32,
             };
-            if network.prefix_len() == 0 {
+            let mapped = matches!(network, IpNet::V6(v6) if v6.network().to_ipv4_mapped().is_some());
+            if mapped {
+                self.fault(
+                    &at,
+                    "is an IPv4 network in IPv6 clothes",
+                    "the IPv4 network itself, such as 10.4.0.0/24",
+                );
+            } else if network.prefix_len() == 0 {
                 self.fault(
                     &at,
                     "trusts everybody: any client could forge its address and scheme",

@@ -174,7 +174,9 @@ impl Resolver<'_> {
     fn written_issuer(&mut self, at: &KeyPath, written: &str, danger_plain_http: bool) -> Option<String> {
         let url = Url::parse(written).ok().filter(|url| {
             let bare = url.query().is_none() && url.fragment().is_none();
-            bare && url.has_host() && url.username().is_empty() && url.password().is_none()
+            // The parser cuts blanks, but the issuer is compared as it is written.
+            let plain = written.bytes().all(|b| b.is_ascii_graphic());
+            bare && plain && url.has_host() && url.username().is_empty() && url.password().is_none()
         });
         let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             self.fault(
@@ -241,7 +243,7 @@ impl Resolver<'_> {
     fn client_id(&mut self, at: &KeyPath, provider: &Provider) -> Option<String> {
         match provider.client_id.as_deref() {
             Some("") => {
-                self.fault(&at.key("client_id"), "is empty", "the client as registered at the provider")
+                self.fault(&at.key("client_id"), "is empty", "the client as registered at the provider");
             }
             Some(client_id) => return Some(client_id.to_owned()),
             None => self.missing(at, "client_id", "the provider must know who asks", "client_id: ID"),
@@ -254,7 +256,7 @@ impl Resolver<'_> {
             Some(ClientAuth::ClientSecretBasic) | None => oidc::ClientAuth::Basic,
             Some(ClientAuth::ClientSecretPost) => oidc::ClientAuth::Post,
             Some(ClientAuth::None) => oidc::ClientAuth::None,
-            Some(ClientAuth::ClientSecretJwt | ClientAuth::PrivateKeyJwt | ClientAuth::TlsClientAuth) => {
+            Some(ClientAuth::ClientSecretJwt | ClientAuth::PrivateKeyJwt | ClientAuth::Tls) => {
                 self.later(&at.key("client_auth"), "client_secret_basic, client_secret_post or none");
                 return None;
             }
@@ -273,7 +275,7 @@ impl Resolver<'_> {
                     "client_secret",
                     "the client proves itself with it",
                     "client_secret: { file: PATH }, or client_auth: none for a public client",
-                )
+                );
             }
             _ => {}
         }
@@ -358,9 +360,10 @@ impl Resolver<'_> {
     }
 
     fn after_sign_out(&mut self, at: &KeyPath, written: &str) -> Option<String> {
-        let (path, _) = written.split_once('?').unwrap_or((written, ""));
+        let (path, query) = written.split_once('?').unwrap_or((written, ""));
         // `//host` would be another origin.
-        if written.starts_with("//") || written.contains('\\') {
+        if written.starts_with("//") || written.contains('\\') || !query.bytes().all(|b| b.is_ascii_graphic())
+        {
             self.fault(at, "leads to another origin", "a path of the origin signed out from, such as /");
             return None;
         }

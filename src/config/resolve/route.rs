@@ -20,7 +20,9 @@ use crate::identity::{ClaimNames, ProviderName};
 use crate::policy::Policy;
 use crate::route::origin::{Host, Origin};
 use crate::route::path::PathPrefix;
-use crate::route::{Auth, ChallengeStyle, EncodedSlash, Methods, Required, ResponseCache, Route};
+use crate::route::{
+    Auth, ChallengeStyle, EncodedSlash, HeaderEdits, Methods, Required, ResponseCache, Route,
+};
 use crate::session;
 
 /// A route as far as it could be read, for the rules among routes; whole, if nothing was wrong.
@@ -33,6 +35,7 @@ pub(crate) struct Outline {
     pub(crate) require: Policy,
     pub(crate) server: Option<ServerAddress>,
     pub(crate) identity: Option<Arc<HeaderMapping>>,
+    pub(crate) request_headers: HeaderEdits,
     pub(crate) route: Option<Route>,
 }
 
@@ -41,7 +44,6 @@ pub(crate) struct Outline {
 pub(crate) struct Place {
     pub(crate) host: Option<Host>,
     pub(crate) path: PathPrefix,
-    pub(crate) exact: bool,
     pub(crate) methods: Methods,
     pub(crate) any_host: bool,
 }
@@ -83,16 +85,15 @@ impl Resolver<'_> {
         let mapping = match &auth {
             Some(Auth::Session { provider, .. }) => {
                 let names = claim_names(providers, provider);
-                self.identity(&at.key("identity"), route.identity.as_ref(), &names).map(Arc::new)
+                Some(Arc::new(self.identity(&at.key("identity"), route.identity.as_ref(), &names)))
             }
             _ => None,
         };
-        let (server, upstream) = match &route.upstream {
-            Some(upstream) => self.upstream(&at.key("upstream"), upstream),
-            None => {
-                self.missing(at, "upstream", "requests must go somewhere", "upstream: http://127.0.0.1:3000");
-                (None, None)
-            }
+        let (server, upstream) = if let Some(upstream) = &route.upstream {
+            self.upstream(&at.key("upstream"), upstream)
+        } else {
+            self.missing(at, "upstream", "requests must go somewhere", "upstream: http://127.0.0.1:3000");
+            (None, None)
         };
         let idle_timeout = self.idle_timeout(at, route, sessions);
         let body = route.limits.as_ref().and_then(|limits| limits.body);
@@ -109,10 +110,6 @@ impl Resolver<'_> {
         let whole = (|| {
             let Place { host, path, methods, any_host, .. } = place.clone()?;
             let auth = auth.clone()?;
-            let identity = match auth {
-                Auth::Public => None,
-                Auth::Session { .. } => Some(mapping.clone()?),
-            };
             Some(Route {
                 id: id.as_deref()?.into(),
                 host,
@@ -134,18 +131,28 @@ impl Resolver<'_> {
                     Some(EncodedSlashFile::Refuse) | None => EncodedSlash::Refuse,
                 },
                 forward_authorization: route.forward_authorization.unwrap_or(false),
-                request_headers,
+                request_headers: request_headers.clone(),
                 response_headers,
                 cache: match route.cache {
                     Some(Cache::Upstream) => ResponseCache::Upstream,
                     Some(Cache::Private) | None => ResponseCache::Private,
                 },
                 websocket_origins,
-                identity,
+                identity: mapping.clone(),
                 upstream: Arc::new(upstream?),
             })
         })();
-        Outline { at: at.clone(), id, place, auth, require, server, identity: mapping, route: whole }
+        Outline {
+            at: at.clone(),
+            id,
+            place,
+            auth,
+            require,
+            server,
+            identity: mapping,
+            request_headers,
+            route: whole,
+        }
     }
 
     fn place(&mut self, at: &KeyPath, matches: Option<&Match>, site: &Site) -> Option<Place> {
@@ -173,7 +180,7 @@ impl Resolver<'_> {
             return None;
         }
         let any_host = matches.any_host.unwrap_or(false);
-        Some(Place { host: host?, path: path?, exact, methods: methods?, any_host })
+        Some(Place { host: host?, path: path?, methods: methods?, any_host })
     }
 
     fn host(&mut self, at: &KeyPath, written: &str, site: &Site) -> Option<Host> {
@@ -261,9 +268,13 @@ impl Resolver<'_> {
     }
 
     fn known_provider(&mut self, at: &KeyPath, name: &str) -> Option<ProviderName> {
+        let providers_at = KeyPath::root().key("providers");
+        if self.reported.iter().any(|reported| reported.holds(&providers_at)) {
+            return None;
+        }
         // The tree still has the names of providers that are faulty themselves.
-        let providers = self.tree.find(&KeyPath::root().key("providers"));
-        let names: Vec<&str> = providers.into_iter().flat_map(|node| node.keys()).collect();
+        let providers = self.tree.find(&providers_at);
+        let names: Vec<&str> = providers.into_iter().flat_map(super::super::tree::Node::keys).collect();
         if names.contains(&name) {
             return ProviderName::parse(name).ok();
         }
@@ -297,7 +308,7 @@ impl Resolver<'_> {
         }
         let Some(place) = place.filter(|place| place.any_host) else { return };
         let any_host_at = at.key("match").key("any_host");
-        if auth.is_some() && !public || !place.exact {
+        if auth.is_some() && !public || !place.path.is_exact() {
             self.fault(
                 &any_host_at,
                 "only a public exact route may be had under any Host: it is for load-balancer probes",
@@ -316,7 +327,9 @@ impl Resolver<'_> {
     ) -> Option<std::time::Duration> {
         let at = at.key("session");
         let written = route.session.as_ref().and_then(|session| session.idle_timeout)?;
-        let general = sessions.map(|sessions| sessions.idle_timeout);
+        let general_at = KeyPath::root().key("sessions").key("idle_timeout");
+        let general =
+            sessions.map(|sessions| sessions.idle_timeout).filter(|_| !self.is_reported(&general_at));
         let timeout = self.period(&at, "idle_timeout", Some(written), std::time::Duration::from_mins(15));
         if let Some(general) = general.filter(|general| timeout > *general) {
             self.fault(

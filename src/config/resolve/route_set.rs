@@ -79,7 +79,7 @@ impl Resolver<'_> {
             self.fault(
                 &outline.at,
                 format!(
-                    "no request can get here: every host has a route of its own that takes the path before, such as {}",
+                    "no request can get here: every host has a route that takes the path before, such as {}",
                     first.named()
                 ),
                 "match: { host: … } as well, or leave the route out",
@@ -107,6 +107,9 @@ impl Resolver<'_> {
         let (Some(place), Some(auth), Some(server)) = (&outline.place, &outline.auth, &outline.server) else {
             return;
         };
+        if self.is_reported(&outline.at) {
+            return;
+        }
         let stronger = all.iter().find(|other| {
             let beneath = other.place.as_ref().is_some_and(|other| other.reaches(place));
             let weaker = other.auth.as_ref().is_some_and(|theirs| is_weaker(auth, outline, theirs, other));
@@ -114,14 +117,20 @@ impl Resolver<'_> {
         });
         if let Some(stronger) = stronger {
             let what = if *auth == Auth::Public { "is public" } else { "asks for less" };
+            let path = place.path.as_str();
+            let (place_word, write) = if place.path.is_exact() {
+                ("at", "nothing, if that is meant")
+            } else {
+                ("under", "nothing, if that is meant; exact: true keeps it to one path")
+            };
+            let stronger = stronger.named();
             self.warn(
                 &outline.at,
                 format!(
-                    "{what}, beneath {} on the same upstream: whatever the service answers under {} is open to more people",
-                    stronger.named(),
-                    if place.path.as_str().is_empty() { "/" } else { place.path.as_str() },
+                    "{what}, beneath {stronger} on the same upstream: whatever the service answers \
+                     {place_word} {path} is open to more people"
                 ),
-                "nothing, if that is meant; exact: true keeps it to one path",
+                write,
             );
         }
     }
@@ -140,24 +149,23 @@ impl Resolver<'_> {
                 }
                 of_route.push(name);
                 match managed.get(&folded(name)) {
-                    Some((other, of)) if other != name => self.fault_of_key(
+                    Some((other, of)) if !other.eq_ignore_ascii_case(name) => self.fault_of_key(
                         &at,
                         format!(
-                            "a backend could confuse it with {other} of {}: they are equal but for dashes and underscores",
+                            "a backend could confuse it with {other} of {}: only dashes and underscores differ",
                             of.named()
                         ),
                         "the same spelling everywhere, or a name that differs in its letters",
                     ),
                     Some(_) => {}
                     None => {
-                        managed.insert(folded(name), (name.to_owned(), outline));
+                        managed.insert(folded(name), (at.last_key().unwrap_or(name).to_owned(), outline));
                     }
                 }
             }
         }
         for outline in outlines {
-            let set = outline.route.iter().flat_map(|route| &route.request_headers.set);
-            for (name, _) in set {
+            for (name, _) in &outline.request_headers.set {
                 let Some((_, of)) = managed.get(&folded(name.as_str())) else { continue };
                 let set_at = outline.at.key("request_headers").key("set");
                 let at = self.in_case_of_file(&set_at, name.as_str());
@@ -176,9 +184,9 @@ impl Resolver<'_> {
 
     /// A key by a name whose case has been folded.
     fn in_case_of_file(&self, parent: &KeyPath, name: &str) -> KeyPath {
-        let keys = self.tree.find(parent).into_iter().flat_map(|node| node.keys());
+        let keys = self.tree.find(parent).into_iter().flat_map(super::super::tree::Node::keys);
         let written = keys.filter(|key| key.eq_ignore_ascii_case(name)).last();
-        written.map_or_else(|| parent.clone(), |key| parent.key(key))
+        parent.key(written.unwrap_or(name))
     }
 
     fn refuse_form_post_on_plain_http(&mut self, outlines: &[Outline], site: &Site, providers: &Providers) {
@@ -199,8 +207,8 @@ impl Resolver<'_> {
                 self.fault(
                     &KeyPath::root().key("providers").key(name.as_str()).key("response_mode"),
                     format!(
-                        "form_post needs https, but {origin} is served for this provider: browsers keep the login's \
-                         cookie from a post across sites unless it is Secure"
+                        "form_post needs https, but {origin} is served for this provider: browsers send no \
+                         cookie with a post across sites unless it is Secure"
                     ),
                     "query, or https origins",
                 );
@@ -219,16 +227,14 @@ impl Place {
     /// Whether both match the same path of the same host, and share a method.
     fn is_taken_by(&self, other: &Self) -> bool {
         self.host == other.host
-            && self.path.as_str() == other.path.as_str()
-            && self.exact == other.exact
+            && self.path == other.path
             && self.any_host == other.any_host
             && share_method(&self.methods, &other.methods)
     }
 
     /// Whether every path of `other` is one of this place.
     fn covers(&self, other: &Self) -> bool {
-        let path = if other.path.as_str().is_empty() { "/" } else { other.path.as_str() };
-        (!self.exact || other.exact) && self.path.covers(path)
+        (!self.path.is_exact() || other.path.is_exact()) && self.path.covers(other.path.as_str())
     }
 
     /// Whether `other` lies beneath this place on some host.

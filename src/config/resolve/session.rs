@@ -28,7 +28,7 @@ impl Resolver<'_> {
             }
         };
         let mut keys = Vec::new();
-        for (index, secret) in sessions.keys.iter().flat_map(|keys| keys.items()) {
+        for (index, secret) in sessions.keys.iter().flat_map(super::super::values::List::items) {
             keys.extend(self.session_keys(&at.key("keys").item(index), secret));
         }
         if store == Some(StoreKind::Cookie) && sessions.keys.as_ref().is_none_or(super::List::is_empty) {
@@ -42,7 +42,9 @@ impl Resolver<'_> {
         let idle = self.period(&at, "idle_timeout", sessions.idle_timeout, Duration::from_mins(30));
         let absolute =
             self.period(&at, "absolute_timeout", sessions.absolute_timeout, Duration::from_hours(10));
-        self.check_timeouts(&at, store, idle, absolute);
+        if !self.is_reported(&at.key("idle_timeout")) && !self.is_reported(&at.key("absolute_timeout")) {
+            self.check_timeouts(&at, store, idle, absolute);
+        }
         let cookie = sessions.cookie.as_ref();
         let cookie_at = at.key("cookie");
         let name = match cookie.and_then(|cookie| cookie.name.as_deref()) {

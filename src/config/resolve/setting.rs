@@ -53,7 +53,7 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn shutdown(&mut self, shutdown: Option<&file::Shutdown>) -> server::ShutdownConfig {
+    pub(super) fn shutdown(shutdown: Option<&file::Shutdown>) -> server::ShutdownConfig {
         let default = server::ShutdownConfig::default();
         let Some(shutdown) = shutdown else { return default };
         // Nothing at all is fine here: then the gateway stops at once.
@@ -150,7 +150,7 @@ impl Resolver<'_> {
     pub(super) fn pages(&mut self, pages: Option<&file::Pages>) -> Option<pages::Config> {
         let at = KeyPath::root().key("pages");
         let Some(pages) = pages else { return Some(pages::Config::default()) };
-        for (index, language) in pages.languages.iter().flat_map(|languages| languages.items()) {
+        for (index, language) in pages.languages.iter().flat_map(super::super::values::List::items) {
             if language != "en" {
                 self.later(&at.key("languages").item(index), "en");
             }

@@ -95,13 +95,13 @@ impl Resolver<'_> {
         let user = !url.username().is_empty() || url.password().is_some();
         let more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
         if user || more {
-            let what = if user { "a user" } else { "a path, query or fragment" };
+            let why = if user {
+                "has a user, which would never be sent"
+            } else {
+                "has a path, query or fragment, but requests are forwarded with their own"
+            };
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-            self.fault(
-                at,
-                format!("has {what}, but a path is forwarded as it comes"),
-                format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()),
-            );
+            self.fault(at, why, format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()));
         }
         if url.port() == Some(0) {
             self.fault(at, "has port 0", "the port that the service listens on");
@@ -148,7 +148,7 @@ impl Resolver<'_> {
                 None => {}
                 Some((true, Ok(count))) => *slot = count,
                 Some(_) => {
-                    self.fault(&at.key(key), "is more than a client waits for", "a number from 0 to 10")
+                    self.fault(&at.key(key), "is more than a client waits for", "a number from 0 to 10");
                 }
             }
         }
