@@ -5,3 +5,32 @@
 
 #[cfg(test)]
 mod support;
+
+#[cfg(test)]
+mod callback;
+#[cfg(test)]
+mod challenges;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod fail_closed;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod relying_party;
+#[cfg(test)]
+mod return_to;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod sign_on;
+#[cfg(test)]
+mod sign_out;
+#[cfg(test)]
+mod upstreams;
