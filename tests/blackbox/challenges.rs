@@ -37,7 +37,9 @@ fn points_to_sign_in(text: &str) {
 #[rstest]
 #[case::a_browser(NAVIGATE)]
 #[case::an_old_browser("Accept: text/html,application/xhtml+xml\r\n")]
-#[case::a_link_from_another_site("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: */*\r\n")]
+#[case::a_link_from_another_site(
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: */*\r\n"
+)]
 fn a_navigation_is_led_to_the_provider(#[case] lines: &str) {
     let site = Site::start();
     let response = site.gateway.ask("GET /private?x=1", lines);
@@ -106,7 +108,9 @@ fn a_form_that_was_sent_is_not_lost_silently() {
 }
 
 #[rstest]
-#[case::fetch("Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nAccept: */*\r\n")]
+#[case::fetch(
+    "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nAccept: */*\r\n"
+)]
 #[case::xhr("X-Requested-With: XMLHttpRequest\r\nAccept: text/html\r\n")]
 #[case::json("Accept: application/json\r\n")]
 #[case::event_source("Accept: text/event-stream\r\n")]
@@ -117,7 +121,11 @@ fn a_script_gets_json_with_the_way_in(#[case] lines: &str) {
     let site = Site::start();
     let response = site.gateway.ask("GET /private", lines);
     is_plain_401(&site, &response);
-    assert!(response.fields.text("content-type").starts_with("application/problem+json"), "{}", response.everything());
+    assert!(
+        response.fields.text("content-type").starts_with("application/problem+json"),
+        "{}",
+        response.everything()
+    );
     assert_eq!(response.json()["status"], 401, "{}", response.text());
     points_to_sign_in(&response.text());
 }
@@ -125,7 +133,8 @@ fn a_script_gets_json_with_the_way_in(#[case] lines: &str) {
 #[test]
 fn a_websocket_gets_401() {
     let site = Site::start();
-    let request = websocket::request(&site.gateway.host(), "/private", &format!("Origin: {}\r\n", site.url("")));
+    let request =
+        websocket::request(&site.gateway.host(), "/private", &format!("Origin: {}\r\n", site.url("")));
     let response = crate::support::raw::ask(site.gateway.port(), &request);
     is_plain_401(&site, &response);
     points_to_sign_in(&response.text());
@@ -164,7 +173,7 @@ fn a_route_can_say_how_it_challenges(#[case] style: &str, #[case] lines: &str, #
     is_no_store(&site, &response);
 }
 
-fn with_rule(rule: serde_json::Value) -> Site {
+fn with_rule(rule: &serde_json::Value) -> Site {
     Site::with(|config, upstream| {
         config.route(json!({
             "id": "ruled", "match": { "path": "/ruled" }, "auth": { "session": "idp" }, "require": rule,
@@ -184,7 +193,7 @@ fn with_rule(rule: serde_json::Value) -> Site {
 #[case::another_email(json!([{ "emails": ["grace@example.com"] }]), 403)]
 #[case::a_domain_that_only_ends_alike(json!([{ "domains": ["ample.com"] }]), 403)]
 fn rules_decide_who_may_pass(#[case] rule: serde_json::Value, #[case] expected: u16) {
-    let site = with_rule(rule);
+    let site = with_rule(&rule);
     let session = site.session_line(&site.signed_in());
     let response = site.gateway.ask("GET /ruled", &session);
     assert_eq!(response.status, expected, "{}", response.everything());
@@ -208,7 +217,7 @@ fn an_unverified_email_is_no_email() {
 
 #[test]
 fn a_denied_person_gets_a_page_and_a_script_gets_json() {
-    let site = with_rule(json!([{ "groups": ["directors"] }]));
+    let site = with_rule(&json!([{ "groups": ["directors"] }]));
     let browser = site.signed_in();
     let page = site.open(&browser, "/ruled");
     assert_eq!(page.status, 403, "{}", page.everything());
@@ -218,14 +227,20 @@ fn a_denied_person_gets_a_page_and_a_script_gets_json() {
 
     let json = browser.send(&Errand::fetch(&site.url("/ruled")).header("Accept", "application/json"));
     assert_eq!(json.status, 403);
-    assert!(json.fields.text("content-type").starts_with("application/problem+json"), "{}", json.everything());
+    assert!(
+        json.fields.text("content-type").starts_with("application/problem+json"),
+        "{}",
+        json.everything()
+    );
     assert_eq!(json.json()["status"], 403);
     // The id that a person reads out is the one in the log.
     let text = page.text();
     crate::support::eventually("the page's request id in the access log", || {
         let log = site.gateway.access_log();
         let mut words = log.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-        words.any(|word| word.len() >= 8 && word.bytes().any(|b| b.is_ascii_digit()) && text.contains(word)).then_some(())
+        words
+            .any(|word| word.len() >= 8 && word.bytes().any(|b| b.is_ascii_digit()) && text.contains(word))
+            .then_some(())
     });
 }
 

@@ -11,7 +11,12 @@ use crate::support::provider::entry;
 use crate::support::upstream::Upstream;
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(PROGRAM).args(arguments).env_remove("RUST_LOG").envs(environment.iter().copied()).output().unwrap()
+    Command::new(PROGRAM)
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -23,7 +28,7 @@ fn everything(output: &Output) -> String {
 }
 
 fn ordinary() -> Config {
-    Config::new(entry("http://127.0.0.1:9"), &Upstream::start())
+    Config::new(&entry("http://127.0.0.1:9"), &Upstream::start())
 }
 
 /// `vestibule check` on an edited configuration.
@@ -158,7 +163,8 @@ fn every_fault_is_told_at_once() {
 
 #[test]
 fn dangerous_but_allowed_is_warned_of() {
-    let output = check(|config| config.set("/providers/idp/client_secret", json!({ "value": "shown-to-everyone" })));
+    let output =
+        check(|config| config.set("/providers/idp/client_secret", json!({ "value": "shown-to-everyone" })));
     let said = everything(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.to_lowercase().contains("warn") && said.contains("client_secret"), "{said}");
@@ -232,7 +238,13 @@ fn the_configuration_of_an_environment_can_be_written_down() {
     let printed = run(&["run", "--print-config"], &SIDECAR);
     assert_eq!(printed.status.code(), Some(0), "{}", everything(&printed));
     let text = stdout(&printed);
-    for part in ["https://idp.example.com", "https://app.example.com", "http://127.0.0.1:3000", "example.com", "cookie"] {
+    for part in [
+        "https://idp.example.com",
+        "https://app.example.com",
+        "http://127.0.0.1:3000",
+        "example.com",
+        "cookie",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("sidecar-secret"), "{text}");
@@ -258,5 +270,8 @@ fn an_incomplete_environment_is_refused(#[case] missing: &str) {
     let output = run(&["run"], &environment);
     let said = everything(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains(missing) || missing.ends_with("DOMAINS") && said.contains("VESTIBULE_ALLOW_"), "{said}");
+    assert!(
+        said.contains(missing) || missing.ends_with("DOMAINS") && said.contains("VESTIBULE_ALLOW_"),
+        "{said}"
+    );
 }

@@ -8,8 +8,25 @@ use crate::support::site::Site;
 
 fn cookies() -> Vec<Vec<u8>> {
     let mut values: Vec<Vec<u8>> = [
-        "garbage", "", "\"\"", "\"garbage\"", "=", "====", "AAAA", "!!!not-base64!!!", "..", "null", "undefined", "true",
-        "0", "-1", "{}", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.", "%00", "%0d%0aX: 1", "../../etc/passwd",
+        "garbage",
+        "",
+        "\"\"",
+        "\"garbage\"",
+        "=",
+        "====",
+        "AAAA",
+        "!!!not-base64!!!",
+        "..",
+        "null",
+        "undefined",
+        "true",
+        "0",
+        "-1",
+        "{}",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.",
+        "%00",
+        "%0d%0aX: 1",
+        "../../etc/passwd",
     ]
     .iter()
     .map(|value| value.as_bytes().to_vec())
@@ -33,10 +50,12 @@ fn garbage_is_no_session(#[case] store: &str) {
         for form in [
             &[b"Cookie: vestibule=", value.as_slice()].concat(),
             &[b"Cookie: vestibule=", value.as_slice(), b"; vestibule=", &value].concat(),
-            &[b"Cookie: a=1; vestibule=", value.as_slice(), b"; vestibule.1=", &value, b"; vestibule.2=x"].concat(),
+            &[b"Cookie: a=1; vestibule=", value.as_slice(), b"; vestibule.1=", &value, b"; vestibule.2=x"]
+                .concat(),
         ] {
             for (accept, expected) in [("text/html", 302), ("application/json", 401)] {
-                let head = format!("GET /private HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n", site.gateway.host());
+                let head =
+                    format!("GET /private HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n", site.gateway.host());
                 let request = [head.as_bytes(), form.as_slice(), b"\r\n\r\n"].concat();
                 let answers = exchange_once(site.gateway.port(), &request);
                 assert!(answers == expected || answers == 400, "{shown}: {answers} instead of {expected}");
@@ -163,7 +182,8 @@ fn any_host_is_for_one_public_path_and_method() {
     let port = site.gateway.port();
     let ask = |line: &str| exchange(port, format!("{line} HTTP/1.1\r\nHost: 10.1.2.3:8080\r\n\r\n")).status();
     assert_eq!(ask("GET /healthz"), 200);
-    for line in ["GET /healthz/x", "GET /private", "GET /public", "POST /healthz", "GET /.vestibule/session"] {
+    for line in ["GET /healthz/x", "GET /private", "GET /public", "POST /healthz", "GET /.vestibule/session"]
+    {
         assert_eq!(ask(line), 421, "{line}");
     }
     assert_eq!(site.upstream.requests().len(), 1);

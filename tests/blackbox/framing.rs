@@ -30,9 +30,17 @@ fn is_safe(site: &Site, sent: &str) {
     let seen = site.upstream.requests();
     assert!(seen.len() <= 1, "{sent:?} became {} requests", seen.len());
     assert!(seen.iter().all(|s| is_unambiguous(&s.request)), "{sent:?} was forwarded as {seen:?}");
-    assert!(!site.upstream.bytes().contains("smuggled") || sent.is_empty(), "{sent:?}: {}", site.upstream.bytes());
+    assert!(
+        !site.upstream.bytes().contains("smuggled") || sent.is_empty(),
+        "{sent:?}: {}",
+        site.upstream.bytes()
+    );
     site.upstream.forget();
-    assert_eq!(site.gateway.ask("GET /public/canary", "").json()["target"], "/public/canary", "after {sent:?}");
+    assert_eq!(
+        site.gateway.ask("GET /public/canary", "").json()["target"],
+        "/public/canary",
+        "after {sent:?}"
+    );
     site.upstream.forget();
 }
 
@@ -48,8 +56,12 @@ fn is_refused(site: &Site, sent: &str, statuses: &[u16]) {
 }
 
 #[rstest]
-#[case::cl_te("POST /public/x HTTP/1.1\r\nHOST\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")]
-#[case::te_cl("POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n")]
+#[case::cl_te(
+    "POST /public/x HTTP/1.1\r\nHOST\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+)]
+#[case::te_cl(
+    "POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n"
+)]
 #[case::two_lengths("POST /public/x HTTP/1.1\r\nHOST\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello")]
 #[case::a_list_of_lengths("POST /public/x HTTP/1.1\r\nHOST\r\nContent-Length: 5, 6\r\n\r\nhello")]
 #[case::plus("POST /public/x HTTP/1.1\r\nHOST\r\nContent-Length: +5\r\n\r\nhello")]
@@ -69,11 +81,22 @@ fn a_body_with_two_ends_is_refused(#[case] request: &str) {
 fn odd_transfer_codings_are_refused() {
     let site = Site::start();
     let values = [
-        "xchunked", ",chunked", "chunked,", "chunked, chunked", "gzip, chunked", "identity", "chunked;q=1",
-        "\x0bchunked", "\u{a0}chunked", " chunked\x00", "\r\n chunked", "",
+        "xchunked",
+        ",chunked",
+        "chunked,",
+        "chunked, chunked",
+        "gzip, chunked",
+        "identity",
+        "chunked;q=1",
+        "\x0bchunked",
+        "\u{a0}chunked",
+        " chunked\x00",
+        "\r\n chunked",
+        "",
     ];
     for value in values {
-        let request = format!("POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding:{value}\r\n\r\n0\r\n\r\n{TAIL}");
+        let request =
+            format!("POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding:{value}\r\n\r\n0\r\n\r\n{TAIL}");
         is_refused(&site, &request, &[400, 501]);
     }
     for lines in ["Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding : chunked"] {
@@ -85,7 +108,8 @@ fn odd_transfer_codings_are_refused() {
 #[test]
 fn an_underscore_makes_no_transfer_coding() {
     let site = Site::start();
-    let request = "POST /public/x HTTP/1.1\r\nHOST\r\nTransfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\nhello";
+    let request =
+        "POST /public/x HTTP/1.1\r\nHOST\r\nTransfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\nhello";
     let answers = send(&site, request);
     assert!(matches!(answers.status(), 200 | 400), "{answers:?}");
     assert!(site.upstream.requests().iter().all(|s| !s.request.fields.has("transfer_encoding")));
@@ -95,7 +119,8 @@ fn an_underscore_makes_no_transfer_coding() {
 #[test]
 fn http_1_0_has_no_transfer_codings() {
     let site = Site::start();
-    let request = format!("POST /public/x HTTP/1.0\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{TAIL}");
+    let request =
+        format!("POST /public/x HTTP/1.0\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{TAIL}");
     is_refused(&site, &request, &[400, 501, 505]);
 }
 
@@ -133,7 +158,8 @@ fn what_follows_a_refused_upgrade_is_no_tunnel(#[case] lines: &str) {
 #[test]
 fn a_websocket_that_the_upstream_declines_is_no_tunnel() {
     let site = Site::start();
-    let request = crate::support::websocket::request(&site.gateway.host(), "/public/up", "") + &TAIL.replace("smuggled", "tail");
+    let request = crate::support::websocket::request(&site.gateway.host(), "/public/up", "")
+        + &TAIL.replace("smuggled", "tail");
     let answers = exchange(site.gateway.port(), request);
     assert_eq!(answers.status(), 200, "{answers:?}");
     let bytes = site.upstream.bytes();
@@ -222,7 +248,8 @@ fn a_head_that_is_not_well_formed_is_refused(#[case] line: &str) {
 #[case::no_end_of_data("5\r\nhello0\r\n\r\n")]
 fn a_broken_chunk_never_makes_a_whole_request(#[case] chunks: &str) {
     let site = Site::start();
-    let request = format!("POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{TAIL}");
+    let request =
+        format!("POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{TAIL}");
     let answers = send(&site, &request);
     assert!(matches!(answers.status(), 0 | 400 | 408 | 502), "{answers:?}");
     assert_eq!(answers.closed, Closed::Yes, "{answers:?}");
@@ -241,16 +268,23 @@ fn requests_in_a_row_are_judged_one_by_one() {
     let answers = exchange(site.gateway.port(), row);
     let statuses: Vec<_> = answers.responses.iter().map(|r| r.status).collect();
     assert_eq!(statuses.first(), Some(&200), "{answers:?}");
-    assert!(statuses.iter().skip(1).zip([401, 200]).all(|(found, expected)| *found == expected), "{statuses:?}");
+    assert!(
+        statuses.iter().skip(1).zip([401, 200]).all(|(found, expected)| *found == expected),
+        "{statuses:?}"
+    );
     assert_eq!(site.upstream.only("/a").header("x-forwarded-user"), Some("ada"));
     assert_eq!(site.upstream.requests_to("/b").len(), 0, "no identity is carried over");
     assert!(site.upstream.requests_to("/public/c").iter().all(|s| s.header("x-forwarded-user").is_none()));
 }
 
 #[rstest]
-#[case::two_framings("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")]
+#[case::two_framings(
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+)]
 #[case::two_lengths("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!")]
-#[case::garbage_behind("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nX-Stolen: 1\r\nContent-Length: 0\r\n\r\n")]
+#[case::garbage_behind(
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nX-Stolen: 1\r\nContent-Length: 0\r\n\r\n"
+)]
 #[case::no_http("garbage\r\n\r\n")]
 fn a_bad_answer_of_an_upstream_poisons_nobody(#[case] answer: &str) {
     let site = Site::start();
@@ -268,7 +302,7 @@ fn a_bad_answer_of_an_upstream_poisons_nobody(#[case] answer: &str) {
 #[test]
 fn heads_have_a_limit() {
     let site = Site::start();
-    let fields = |count: usize| (0..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    let fields = |count: usize| "X-Many: 1\r\n".repeat(count);
     assert_eq!(site.gateway.ask("GET /public/x", &fields(80)).status, 200);
     assert_eq!(site.gateway.ask("GET /public/x", &fields(120)).status, 431);
     let large = format!("X-Large: {}\r\n", "a".repeat(70 * 1024));

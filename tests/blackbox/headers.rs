@@ -25,7 +25,8 @@ fn careless(name: &str) -> String {
 #[track_caller]
 fn says_only(seen: &Seen, expected: &[(&str, &str)]) {
     for (name, _) in EXPECTED {
-        let found: Vec<_> = seen.request.fields.iter().filter(|(n, _)| careless(n) == careless(name)).collect();
+        let found: Vec<_> =
+            seen.request.fields.iter().filter(|(n, _)| careless(n) == careless(name)).collect();
         let wanted = expected.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
         match (wanted, found.as_slice()) {
             (None, []) => {}
@@ -83,7 +84,12 @@ fn no_spelling_of_an_identity_header_passes() {
                 assert!(seen.is_empty(), "{line}");
                 continue;
             }
-            assert_eq!((response.status, seen.len()), (200, 1), "{request} {line}: {}", response.everything());
+            assert_eq!(
+                (response.status, seen.len()),
+                (200, 1),
+                "{request} {line}: {}",
+                response.everything()
+            );
             says_only(&seen[0], expected);
             assert!(!site.upstream.bytes().contains("mallory"), "{line}: {}", site.upstream.bytes());
         }

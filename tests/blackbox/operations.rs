@@ -41,7 +41,9 @@ fn health_readiness_and_metrics_are_the_admin_listeners() {
 fn probes_have_a_listener_of_their_own() {
     let probes = free_port();
     let site = Site::with(|config, _| config.set("/admin/probes", json!(format!("127.0.0.1:{probes}"))));
-    let ask = |path: &str| crate::support::raw::ask(probes, &format!("GET {path} HTTP/1.1\r\nHost: probe\r\n\r\n")).status;
+    let ask = |path: &str| {
+        crate::support::raw::ask(probes, &format!("GET {path} HTTP/1.1\r\nHost: probe\r\n\r\n")).status
+    };
     assert_eq!((ask("/healthz"), ask("/readyz"), ask("/metrics")), (200, 200, 200));
     assert_eq!(site.gateway.admin("/readyz").unwrap().status, 200);
 }
@@ -54,7 +56,8 @@ fn the_access_log_tells_what_was_asked_and_keeps_what_is_secret(#[case] format: 
     let browser = Browser::new();
     let page = site.visit(&browser, "/logged/page?token=query-secret");
     assert_eq!(page.status(), 200);
-    site.gateway.ask("GET /logged/other", "Authorization: Bearer header-secret\r\nCookie: a=cookie-secret\r\n");
+    site.gateway
+        .ask("GET /logged/other", "Authorization: Bearer header-secret\r\nCookie: a=cookie-secret\r\n");
     site.gateway.ask("POST /public/form", "Content-Length: 11\r\n\r\nbody-secret");
     browser.send(&Errand::post(&site.url("/.vestibule/sign-out"), "", &site.url("/")));
     let session = eventually("the requests in the access log", || {
@@ -75,9 +78,13 @@ fn the_access_log_tells_what_was_asked_and_keeps_what_is_secret(#[case] format: 
     let everything = site.gateway.logs() + &site.gateway.access_log();
     let mut secrets = site.provider.secrets();
     secrets.extend(["query-secret", "header-secret", "cookie-secret", "body-secret"].map(str::to_owned));
-    secrets.extend(site.provider.authorization_requests().concat().into_iter().filter_map(|(name, value)| {
-        matches!(name.as_str(), "state" | "nonce").then_some(value)
-    }));
+    secrets.extend(
+        site.provider
+            .authorization_requests()
+            .concat()
+            .into_iter()
+            .filter_map(|(name, value)| matches!(name.as_str(), "state" | "nonce").then_some(value)),
+    );
     for secret in secrets {
         assert!(!everything.contains(&secret), "{secret} is in the log");
     }
@@ -96,7 +103,9 @@ fn a_session_cookie_is_never_logged() {
         let value = browser.cookie(&site.url("/"), "vestibule").unwrap();
         site.open(&browser, "/logged");
         site.gateway.ask("GET /logged", &format!("Cookie: vestibule={value}x\r\n"));
-        eventually("the requests in the access log", || site.gateway.access_log().contains("/logged").then_some(()));
+        eventually("the requests in the access log", || {
+            site.gateway.access_log().contains("/logged").then_some(())
+        });
         let everything = site.gateway.logs() + &site.gateway.access_log();
         assert!(!everything.contains(&value), "{store}");
     }
@@ -118,17 +127,19 @@ fn a_line_break_in_a_request_makes_no_line_of_its_own() {
 fn what_is_under_way_at_the_end_is_finished() {
     let site = Site::with(|config, _| config.set("/shutdown", json!({ "delay": "1s", "grace": "8s" })));
     let Site { mut gateway, upstream, provider: _provider } = site;
-    upstream.at("/public/slow", Behaviour::SlowFirstByte(Duration::from_millis(3_000)));
+    upstream.at("/public/slow", Behaviour::SlowFirstByte(Duration::from_secs(3)));
     let mut slow = Raw::connect(gateway.port());
     slow.send(format!("GET /public/slow HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.host()));
     eventually("the slow request at the upstream", || (!upstream.requests().is_empty()).then_some(()));
 
     let since = Stopwatch::start();
     gateway.sigterm();
-    eventually("readiness to end", || {
-        gateway.admin("/readyz").is_none_or(|r| r.status == 503).then_some(())
-    });
-    assert!(since.elapsed() < Duration::from_millis(800), "readiness ends at once, not after {:?}", since.elapsed());
+    eventually("readiness to end", || gateway.admin("/readyz").is_none_or(|r| r.status == 503).then_some(()));
+    assert!(
+        since.elapsed() < Duration::from_millis(800),
+        "readiness ends at once, not after {:?}",
+        since.elapsed()
+    );
     assert_eq!(gateway.ask("GET /public/during-the-delay", "").status, 200, "still accepting");
 
     let response = slow.response().expect("the slow answer");
@@ -161,7 +172,9 @@ fn what_is_under_way_too_long_is_cut_and_told() {
 fn a_second_signal_ends_it_at_once() {
     let mut site = Site::with(|config, _| config.set("/shutdown", json!({ "delay": "20s", "grace": "20s" })));
     site.gateway.sigterm();
-    eventually("readiness to end", || site.gateway.admin("/readyz").is_none_or(|r| r.status == 503).then_some(()));
+    eventually("readiness to end", || {
+        site.gateway.admin("/readyz").is_none_or(|r| r.status == 503).then_some(())
+    });
     let since = Stopwatch::start();
     site.gateway.sigterm();
     assert_eq!(site.gateway.exits_within(Duration::from_secs(3)), Some(1), "{}", site.gateway.logs());
@@ -171,7 +184,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn an_address_in_use_ends_the_process() {
     let (provider, upstream) = (Provider::start(), Upstream::start());
-    let config = Config::new(provider.entry(), &upstream);
+    let config = Config::new(&provider.entry(), &upstream);
     let _occupied = TcpListener::bind(("127.0.0.1", config.port())).unwrap();
     let port = config.port();
     let mut gateway = Gateway::launch(config);
@@ -182,7 +195,7 @@ fn an_address_in_use_ends_the_process() {
 #[test]
 fn starts_without_its_provider_and_recovers() {
     let (port, upstream) = (free_port(), Upstream::start());
-    let config = Config::new(entry(&format!("http://127.0.0.1:{port}")), &upstream);
+    let config = Config::new(&entry(&format!("http://127.0.0.1:{port}")), &upstream);
     let gateway = Gateway::start(config);
     assert!(gateway.is_ready(), "a provider doesn't turn readiness red");
     assert_eq!(gateway.ask("GET /public/x", "").status, 200);
@@ -266,14 +279,18 @@ fn a_plain_listener_can_send_everyone_to_https() {
         let config = config.tls(&made.cert.pem(), &made.signing_key.serialize_pem());
         let port = config.port();
         config
-            .set("/listeners", json!([
-                { "address": format!("127.0.0.1:{port}"), "tls": null },
-                { "address": format!("127.0.0.1:{plain}"), "redirect_to_https": true },
-            ]))
+            .set(
+                "/listeners",
+                json!([
+                    { "address": format!("127.0.0.1:{port}"), "tls": null },
+                    { "address": format!("127.0.0.1:{plain}"), "redirect_to_https": true },
+                ]),
+            )
             .unset("/listeners/0/tls")
             .tls(&made.cert.pem(), &made.signing_key.serialize_pem())
     });
-    let ask = |host: &str| crate::support::raw::ask(plain, &format!("GET /x?y=1 HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let ask =
+        |host: &str| crate::support::raw::ask(plain, &format!("GET /x?y=1 HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     let response = ask(&site.gateway.host());
     assert_eq!((response.status, response.location()), (308, site.url("/x?y=1").as_str()));
     assert_eq!(ask("evil.test").status, 421);

@@ -11,29 +11,79 @@ use crate::support::upstream::Upstream;
 /// Refused on every route, whatever it is.
 const REFUSED: &[&str] = &[
     // Dot segments, in any spelling.
-    "/public/../admin", "/public/%2e%2e/admin", "/public/.%2e/admin", "/public/%2E./admin",
-    "/public/x/%2e%2e/%2e%2e/admin", "/./admin", "/admin/.", "/admin/..", "/public/%252e%252e/admin",
+    "/public/../admin",
+    "/public/%2e%2e/admin",
+    "/public/.%2e/admin",
+    "/public/%2E./admin",
+    "/public/x/%2e%2e/%2e%2e/admin",
+    "/./admin",
+    "/admin/.",
+    "/admin/..",
+    "/public/%252e%252e/admin",
     // Encoded slashes and back slashes.
-    "/public/..%2fadmin", "/public/%2e%2e%2fadmin", "/admin/..%2fpublic", "/public%2f..%2fadmin", "/public/a%2Fb",
-    "/public\\..\\admin", "/public/%5c..%5cadmin", "/public\\admin",
+    "/public/..%2fadmin",
+    "/public/%2e%2e%2fadmin",
+    "/admin/..%2fpublic",
+    "/public%2f..%2fadmin",
+    "/public/a%2Fb",
+    "/public\\..\\admin",
+    "/public/%5c..%5cadmin",
+    "/public\\admin",
     // Parameters that hide dots.
-    "/public/..;/admin", "/public/;/../admin", "/public/..;x=1/admin",
+    "/public/..;/admin",
+    "/public/;/../admin",
+    "/public/..;x=1/admin",
     // What is no path.
-    "/%u0061dmin", "/%", "/%4", "/%zz", "/public/%00", "/admin%00", "/admin%0a", "/admin%0d%0a", "/public/..%00/admin",
-    "/%c0%afadmin", "/%c0%ae%c0%ae/admin", "/%ff",
+    "/%u0061dmin",
+    "/%",
+    "/%4",
+    "/%zz",
+    "/public/%00",
+    "/admin%00",
+    "/admin%0a",
+    "/admin%0d%0a",
+    "/public/..%00/admin",
+    "/%c0%afadmin",
+    "/%c0%ae%c0%ae/admin",
+    "/%ff",
 ];
 
 /// Read by somebody as `/admin`, so that nobody may get through who isn't allowed there.
 const AMBIGUOUS: &[&str] = &[
-    "//admin", "///admin", "/;/admin", "/admin;x=1", "/admin;x=1/", "/;a/admin/x", "/ADMIN", "/Admin/x", "/%61dmin",
-    "/%61%64%6d%69%6e", "/%2561dmin", "/admin%20", "/admin%09", "/admin%20/x", "/admin.", "/admin./x",
-    "/%41DMIN;x//", "//ADMIN;x=1",
+    "//admin",
+    "///admin",
+    "/;/admin",
+    "/admin;x=1",
+    "/admin;x=1/",
+    "/;a/admin/x",
+    "/ADMIN",
+    "/Admin/x",
+    "/%61dmin",
+    "/%61%64%6d%69%6e",
+    "/%2561dmin",
+    "/admin%20",
+    "/admin%09",
+    "/admin%20/x",
+    "/admin.",
+    "/admin./x",
+    "/%41DMIN;x//",
+    "//ADMIN;x=1",
 ];
 
 /// Bytes that a request line can't hold, or that no URL has.
 const RAW: &[&[u8]] = &[
-    b"/\xff", b"/\xef\xbd\x81dmin", b"/ad min", b"/admin\t", b"/admin\x0b", b"/admin\x7f", b"/adm\x00in", b"*", b"http:/admin",
-    b"admin", b"", b"/admin\r/x",
+    b"/\xff",
+    b"/\xef\xbd\x81dmin",
+    b"/ad min",
+    b"/admin\t",
+    b"/admin\x0b",
+    b"/admin\x7f",
+    b"/adm\x00in",
+    b"*",
+    b"http:/admin",
+    b"admin",
+    b"",
+    b"/admin\r/x",
 ];
 
 /// Everything under `/` is open but `/admin`.
@@ -62,7 +112,10 @@ fn site(routes: Routes) -> Site {
 }
 
 fn status(site: &Site, target: &[u8]) -> u16 {
-    let lines = format!(" HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nConnection: close\r\n\r\n", site.gateway.host());
+    let lines = format!(
+        " HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nConnection: close\r\n\r\n",
+        site.gateway.host()
+    );
     exchange(site.gateway.port(), [b"GET ", target, lines.as_bytes()].concat()).status()
 }
 
@@ -148,7 +201,9 @@ fn harmless_spellings_pass_byte_for_byte(#[case] path: &str, #[case] expected: u
 #[test]
 fn a_prefix_takes_whole_segments() {
     let site = site(mostly_closed);
-    for (path, expected) in [("/public", 200), ("/public/", 200), ("/public/x", 200), ("/publicly", 404), ("/pub", 404)] {
+    for (path, expected) in
+        [("/public", 200), ("/public/", 200), ("/public/x", 200), ("/publicly", 404), ("/pub", 404)]
+    {
         assert_eq!(status(&site, path.as_bytes()), expected, "{path}");
     }
     assert_eq!(site.upstream.requests().len(), 3);
@@ -181,7 +236,13 @@ fn a_long_path_has_an_end(#[case] kib: usize, #[case] expected: u16) {
 #[test]
 fn our_own_endpoints_cannot_be_spelled_past() {
     let site = Site::start();
-    for path in ["/.vestibule/nothing", "/.VESTIBULE/session", "/%2evestibule/session", "//.vestibule/session", "/.vestibule;x/session"] {
+    for path in [
+        "/.vestibule/nothing",
+        "/.VESTIBULE/session",
+        "/%2evestibule/session",
+        "//.vestibule/session",
+        "/.vestibule;x/session",
+    ] {
         let status = status(&site, path.as_bytes());
         assert!(matches!(status, 302 | 400 | 401 | 404), "{path}: {status}");
     }

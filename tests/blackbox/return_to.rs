@@ -12,16 +12,50 @@ use crate::support::site::Site;
 /// The 47 values. `SELF` stands for the origin's host and port.
 fn values() -> Vec<String> {
     let listed = [
-        "//evil.test", "///evil.test", "////evil.test/%2e%2e", "/\\evil.test", "\\/evil.test", "\\\\evil.test",
-        "/\\/evil.test", "/%5cevil.test", "/%2f%2fevil.test", "/%09/evil.test", "/\t/evil.test", "/\n/evil.test",
-        "/\r\\evil.test", "/ /evil.test", "/./\\evil.test", "/../../\\evil.test", "/.//evil.test",
-        "https://evil.test", "HTTPS:evil.test", "https:/evil.test", "https:///evil.test", "http:evil.test",
-        "http://SELF@evil.test", "http://SELF%40evil.test", "http://SELF.evil.test", "http://evil-SELF",
-        "http://SELF:443@evil.test", "http://evil.test#SELF", "http://evil.test?SELF", "http://evil.test\\@SELF",
-        "http://SELF\\.evil.test", "http://evil.test%00.SELF", "https://[::ffff:1.2.3.4]", "http://3627734734",
-        "http://0xd8.0x3a.0xd6.0xce", "javascript:alert(1)", "java%0dscript:alert(1)",
-        "%01javascript:alert(1)", "data:text/html,x", "vbscript:x", "/%0d%0aLocation:https://evil.test",
-        "http://localhost:8443/", "https://SELF/", "http://SELF/redirect?u=https://evil.test",
+        "//evil.test",
+        "///evil.test",
+        "////evil.test/%2e%2e",
+        "/\\evil.test",
+        "\\/evil.test",
+        "\\\\evil.test",
+        "/\\/evil.test",
+        "/%5cevil.test",
+        "/%2f%2fevil.test",
+        "/%09/evil.test",
+        "/\t/evil.test",
+        "/\n/evil.test",
+        "/\r\\evil.test",
+        "/ /evil.test",
+        "/./\\evil.test",
+        "/../../\\evil.test",
+        "/.//evil.test",
+        "https://evil.test",
+        "HTTPS:evil.test",
+        "https:/evil.test",
+        "https:///evil.test",
+        "http:evil.test",
+        "http://SELF@evil.test",
+        "http://SELF%40evil.test",
+        "http://SELF.evil.test",
+        "http://evil-SELF",
+        "http://SELF:443@evil.test",
+        "http://evil.test#SELF",
+        "http://evil.test?SELF",
+        "http://evil.test\\@SELF",
+        "http://SELF\\.evil.test",
+        "http://evil.test%00.SELF",
+        "https://[::ffff:1.2.3.4]",
+        "http://3627734734",
+        "http://0xd8.0x3a.0xd6.0xce",
+        "javascript:alert(1)",
+        "java%0dscript:alert(1)",
+        "%01javascript:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "/%0d%0aLocation:https://evil.test",
+        "http://localhost:8443/",
+        "https://SELF/",
+        "http://SELF/redirect?u=https://evil.test",
     ];
     let mut values: Vec<String> = listed.iter().map(|&value| value.to_owned()).collect();
     values.push(format!("/{}", "a".repeat(64 * 1024)));
@@ -35,7 +69,10 @@ fn values() -> Vec<String> {
 fn queries(site: &Site, value: &str) -> Vec<String> {
     let value = value.replace("SELF", &site.gateway.host());
     if value == "TWICE" {
-        return vec!["return_to=/a&return_to=//evil.test".into(), "return_to=//evil.test&return_to=/a".into()];
+        return vec![
+            "return_to=/a&return_to=//evil.test".into(),
+            "return_to=//evil.test&return_to=/a".into(),
+        ];
     }
     let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let mut queries = vec![format!("return_to={encoded}"), format!("target_link_uri={encoded}")];
@@ -68,7 +105,8 @@ fn no_value_leads_a_signed_in_browser_off_the_origin() {
     for value in values() {
         for query in queries(&site, &value) {
             let target = format!("/.vestibule/sign-in?{query}");
-            let response = site.gateway.ask(&format!("GET {target}"), &format!("Accept: text/html\r\n{line}"));
+            let response =
+                site.gateway.ask(&format!("GET {target}"), &format!("Accept: text/html\r\n{line}"));
             assert!(response.status < 500, "{query}: {}", response.status);
             let to = destination(&site, "/.vestibule/sign-in", &response);
             stays(&site, &query, to.as_ref());

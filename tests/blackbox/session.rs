@@ -216,10 +216,13 @@ fn a_session_belongs_to_one_origin() {
 
 #[test]
 fn a_session_of_one_key_is_none_under_another() {
-    let (one, two) = (with_store("cookie"), Site::with(|config, _| {
-        config.file("session-key", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8");
-        config.set("/sessions/store", json!("cookie"))
-    }));
+    let (one, two) = (
+        with_store("cookie"),
+        Site::with(|config, _| {
+            config.file("session-key", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8");
+            config.set("/sessions/store", json!("cookie"))
+        }),
+    );
     let session = one.session_line(&one.signed_in());
     assert_eq!(two.gateway.ask("GET /private", &session).status, 401);
     two.upstream.saw_nothing();

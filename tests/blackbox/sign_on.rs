@@ -57,7 +57,7 @@ fn signs_in_and_out(mut gateway: Gateway, upstream: &Upstream, store: &str) {
 #[case::cookie("cookie")]
 fn signs_in_at_the_certified_provider(#[case] store: &str) {
     let upstream = Upstream::start();
-    let config = Config::new(json!(null), &upstream);
+    let config = Config::new(&json!(null), &upstream);
     let provider = OidcProvider::start(config.origin());
     let config = config
         .set("/providers/idp", provider.entry())
@@ -71,14 +71,14 @@ fn signs_in_at_the_certified_provider(#[case] store: &str) {
 #[case::cookie("cookie")]
 fn signs_in_at_the_local_pingone(#[case] store: &str) {
     let (upstream, pingone) = (Upstream::start(), LocalPingOne::start());
-    let config = Config::new(pingone.entry(), &upstream).set("/sessions/store", json!(store));
+    let config = Config::new(&pingone.entry(), &upstream).set("/sessions/store", json!(store));
     signs_in_and_out(Gateway::start(config), &upstream, store);
 }
 
 #[test]
 fn two_people_are_never_mixed_up() {
     let (upstream, pingone) = (Upstream::start(), LocalPingOne::start());
-    let gateway = Gateway::start(Config::new(pingone.entry(), &upstream));
+    let gateway = Gateway::start(Config::new(&pingone.entry(), &upstream));
     let (ada, grace) = (Browser::new(), Browser::new());
     ada.sign_in(&gateway.url("/start"), ADA);
     grace.sign_in(&gateway.url("/start"), GRACE);
@@ -101,7 +101,8 @@ fn asks_for_s256_state_and_nonce_fresh_each_time() {
     let requests = site.provider.authorization_requests();
     assert_eq!(requests.len(), 5);
     for name in ["state", "nonce", "code_challenge"] {
-        let mut values: Vec<_> = requests.iter().flatten().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
+        let mut values: Vec<_> =
+            requests.iter().flatten().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
         values.sort();
         values.dedup();
         assert_eq!(values.len(), 5, "{name} repeats");
@@ -120,7 +121,11 @@ fn the_redirect_uri_is_never_taken_from_the_request() {
         ("X-Forwarded-Proto: https\r\nX-Forwarded-Port: 444\r\n", 302),
     ];
     for (lines, status) in evil {
-        let host = if lines.starts_with("Host") { String::new() } else { format!("Host: {}\r\n", site.gateway.host()) };
+        let host = if lines.starts_with("Host") {
+            String::new()
+        } else {
+            format!("Host: {}\r\n", site.gateway.host())
+        };
         let request = format!("GET /x HTTP/1.1\r\n{host}Accept: text/html\r\n{lines}\r\n");
         let response = crate::support::raw::ask(site.gateway.port(), &request);
         assert_eq!(response.status, status, "{lines}");
@@ -196,21 +201,27 @@ fn a_third_party_starts_a_login_by_issuer() {
 fn several_providers_and_no_choice_make_a_chooser_page() {
     let upstream = Upstream::start();
     let (one, two) = (Provider::start(), Provider::start());
-    let config = Config::new(one.entry(), &upstream).set("/providers/partners", two.entry());
+    let config = Config::new(&one.entry(), &upstream).set("/providers/partners", two.entry());
     let gateway = Gateway::start(config);
     let browser = Browser::new();
     let page = browser.open(&gateway.url("/.vestibule/sign-in?return_to=/x"));
     assert_eq!(page.status, 200, "{}", page.everything());
     let text = page.text();
-    let choices = html::links(&text).into_iter().chain(html::forms(&text).into_iter().map(|f| f.action + &f.encoded()));
-    assert!(choices.filter(|choice| choice.contains("idp") || choice.contains("partners")).count() >= 2, "{text}");
+    let choices =
+        html::links(&text).into_iter().chain(html::forms(&text).into_iter().map(|form| form.address()));
+    assert!(
+        choices.filter(|choice| choice.contains("idp") || choice.contains("partners")).count() >= 2,
+        "{text}"
+    );
 
     // A route that names its provider asks nobody.
     let landed = browser.visit(&gateway.url("/there"));
     assert_eq!(landed.status(), 200, "{}", landed.response.everything());
     assert_eq!(upstream.only("/there").header("x-forwarded-user"), Some("ada"));
     assert!(browser.cookie(&gateway.url("/"), "vestibule-idp").is_some(), "the cookie names the provider");
-    assert!(one.authorization_requests().concat().iter().any(|(_, v)| v.ends_with("/.vestibule/callback/idp")));
+    assert!(
+        one.authorization_requests().concat().iter().any(|(_, v)| v.ends_with("/.vestibule/callback/idp"))
+    );
     assert_eq!(two.calls(Endpoint::Authorize), 0);
 }
 
@@ -229,7 +240,7 @@ fn signs_in_over_tls(#[case] mode: &str, #[case] same_site: &str) {
         config.tls(&certificate, &key).set("/providers/idp/response_mode", json!(mode))
     };
     let (provider, upstream) = (Provider::start(), Upstream::start());
-    let config = site_config(Config::new(provider.entry(), &upstream), &upstream);
+    let config = site_config(Config::new(&provider.entry(), &upstream), &upstream);
     let gateway = Gateway::start(config);
     let browser = Browser::trusting(&certificate);
 
@@ -256,7 +267,7 @@ fn an_error_that_is_posted_is_shown() {
     use crate::support::provider::Fault;
     let (certificate, key) = certificate();
     let (provider, upstream) = (Provider::with(Fault::AccessDenied), Upstream::start());
-    let config = Config::new(provider.entry(), &upstream)
+    let config = Config::new(&provider.entry(), &upstream)
         .tls(&certificate, &key)
         .set("/providers/idp/response_mode", json!("form_post"));
     let gateway = Gateway::start(config);

@@ -54,7 +54,9 @@ fn a_sign_out_ends_the_session_here_and_at_the_provider(#[case] store: &str) {
 fn a_link_ends_the_session_only_from_our_own_pages(#[case] site_value: &str, #[case] ends: bool) {
     let site = Site::start();
     let session = site.session_line(&site.signed_in());
-    let lines = format!("{session}Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: {site_value}\r\n");
+    let lines = format!(
+        "{session}Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: {site_value}\r\n"
+    );
     let response = site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines);
     assert_eq!(is_alive(&site, &session), !ends, "{}", response.everything());
     if ends {
@@ -79,7 +81,8 @@ fn a_link_ends_the_session_only_from_our_own_pages(#[case] site_value: &str, #[c
 fn an_old_browser_is_judged_by_its_referer(#[case] referer: Option<&str>, #[case] ends: bool) {
     let site = Site::start();
     let session = site.session_line(&site.signed_in());
-    let referer = referer.map_or(String::new(), |r| format!("Referer: {}\r\n", r.replace("SELF", &site.url(""))));
+    let referer =
+        referer.map_or(String::new(), |r| format!("Referer: {}\r\n", r.replace("SELF", &site.url(""))));
     site.gateway.ask(&format!("GET {SIGN_OUT}"), &format!("{session}Accept: text/html\r\n{referer}"));
     assert_eq!(is_alive(&site, &session), !ends);
 }
@@ -141,7 +144,11 @@ fn a_local_sign_out_asks_the_provider_nothing() {
     let page = browser.walk(Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
     assert!(!is_alive(&site, &session));
     assert_eq!(site.provider.calls(Endpoint::EndSession), 0);
-    assert!(page.trail.iter().all(|url| url.origin().ascii_serialization() == site.url("")), "{:?}", page.trail);
+    assert!(
+        page.trail.iter().all(|url| url.origin().ascii_serialization() == site.url("")),
+        "{:?}",
+        page.trail
+    );
 }
 
 #[test]

@@ -70,7 +70,10 @@ fn events_arrive_when_they_happen() {
     site.upstream.at("/public/events", Behaviour::ServerSentEvents);
     let mut raw = Raw::connect(site.gateway.port());
     let since = Stopwatch::start();
-    raw.send(format!("GET /public/events HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", site.gateway.host()));
+    raw.send(format!(
+        "GET /public/events HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n",
+        site.gateway.host()
+    ));
     let mut text = String::new();
     while !text.contains("data: one") {
         let more = raw.bytes(1);
@@ -90,7 +93,10 @@ fn bodies_stream_both_ways() {
     let site = Site::start();
     site.upstream.at("/public/stream", Behaviour::StreamsBack);
     let mut raw = Raw::connect(site.gateway.port());
-    let head = format!("POST /public/stream HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n", site.gateway.host());
+    let head = format!(
+        "POST /public/stream HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        site.gateway.host()
+    );
     raw.send(head);
     for word in ["one", "two", "three"] {
         raw.send(format!("{:x}\r\n{word}\r\n", word.len()));
@@ -109,7 +115,11 @@ fn bodies_stream_both_ways() {
 fn a_large_body_arrives_whole() {
     let site = Site::start();
     let body = "0123456789abcdef".repeat(64 * 1024);
-    let head = format!("POST /public/large HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", site.gateway.host(), body.len());
+    let head = format!(
+        "POST /public/large HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+        site.gateway.host(),
+        body.len()
+    );
     let response = Raw::connect(site.gateway.port()).send(head + &body).response().unwrap();
     assert_eq!(response.status, 200);
     assert_eq!(response.json()["body"], json!(body));
@@ -127,7 +137,8 @@ fn a_body_over_the_limit_is_413(#[case] framing: &str) {
             "upstream": upstream.url(),
         }))
     });
-    let request = format!("POST /small HTTP/1.1\r\nHost: {}\r\n{framing}{}", site.gateway.host(), "x".repeat(2_000));
+    let request =
+        format!("POST /small HTTP/1.1\r\nHost: {}\r\n{framing}{}", site.gateway.host(), "x".repeat(2_000));
     let answers = exchange(site.gateway.port(), request + "\r\n0\r\n\r\n");
     assert_eq!(answers.status(), 413, "{answers:?}");
     assert_eq!(answers.closed, Closed::Yes);
@@ -138,7 +149,10 @@ fn a_body_over_the_limit_is_413(#[case] framing: &str) {
 fn an_early_413_of_the_upstream_reaches_the_client() {
     let site = Site::start();
     site.upstream.at("/public/early", Behaviour::Early413);
-    let head = format!("POST /public/early HTTP/1.1\r\nHost: {}\r\nContent-Length: 10\r\n\r\n0123456789", site.gateway.host());
+    let head = format!(
+        "POST /public/early HTTP/1.1\r\nHost: {}\r\nContent-Length: 10\r\n\r\n0123456789",
+        site.gateway.host()
+    );
     let answers = exchange(site.gateway.port(), head);
     assert!(matches!(answers.status(), 413 | 502), "{answers:?}");
     assert_eq!(site.upstream.requests_to("/public/early").len(), 1, "a POST is never sent twice");
@@ -161,14 +175,26 @@ fn a_stale_connection_is_retried_for_get_alone() {
         statuses.push(site.gateway.ask("POST /public/stale", "Content-Length: 0\r\n").status);
     }
     assert!(statuses.contains(&502), "{statuses:?}");
-    assert_eq!(site.upstream.requests_to("/public/stale").len(), 4, "a POST is never sent twice: {statuses:?}");
+    assert_eq!(
+        site.upstream.requests_to("/public/stale").len(),
+        4,
+        "a POST is never sent twice: {statuses:?}"
+    );
 }
 
 /// Asserts a failure page that tells nothing about the inside.
 #[track_caller]
 fn is_discreet(site: &Site, response: &crate::support::message::Response) {
     let text = response.everything();
-    for inside in ["127.0.0.1", &site.upstream.port().to_string(), "pingora", "Pingora", "src/", ".rs", "ConnectionRefused"] {
+    for inside in [
+        "127.0.0.1",
+        &site.upstream.port().to_string(),
+        "pingora",
+        "Pingora",
+        "src/",
+        ".rs",
+        "ConnectionRefused",
+    ] {
         assert!(!text.contains(inside), "{inside} in {text}");
     }
     assert_eq!(response.fields.text("cache-control"), "no-store");
@@ -231,7 +257,10 @@ fn an_answer_until_close_arrives_whole() {
     let site = Site::start();
     site.upstream.at("/public/half", Behaviour::HalfClose);
     let response = site.gateway.ask("GET /public/half", "");
-    assert_eq!((response.status, response.text().as_str(), response.ending), (200, "until close", Ending::Complete));
+    assert_eq!(
+        (response.status, response.text().as_str(), response.ending),
+        (200, "until close", Ending::Complete)
+    );
 }
 
 fn answering(site: &Site, path: &str, headers: &str) {
@@ -280,7 +309,10 @@ fn a_route_can_leave_the_cache_rules_to_its_upstream() {
     });
     answering(&site, "/cached", "Cache-Control: public, s-maxage=900\r\n");
     let session = site.session_line(&site.signed_in());
-    assert_eq!(site.gateway.ask("GET /cached", &session).fields.all("cache-control"), ["public, s-maxage=900"]);
+    assert_eq!(
+        site.gateway.ask("GET /cached", &session).fields.all("cache-control"),
+        ["public, s-maxage=900"]
+    );
 }
 
 #[rstest]
@@ -314,7 +346,8 @@ fn the_upstream_sees_the_host_it_is_meant_to(#[case] host: &str, #[case] expecte
         }))
     });
     site.gateway.ask("GET /named", "");
-    let expected = expected.map_or(site.gateway.host(), |e| e.replace("PORT", &site.upstream.port().to_string()));
+    let expected =
+        expected.map_or(site.gateway.host(), |e| e.replace("PORT", &site.upstream.port().to_string()));
     assert_eq!(site.upstream.only("/named").request.fields.all("host"), [expected]);
 }
 

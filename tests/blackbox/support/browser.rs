@@ -203,7 +203,7 @@ impl Browser {
         let mut head = format!("{} {}{query} HTTP/1.1\r\nHost: {authority}\r\n", errand.method, url.path());
         let mut line = |name: &str, value: &str| {
             if !errand.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                head.extend([name, ": ", value, "\r\n"]);
             }
         };
         line("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) blackbox");
@@ -222,7 +222,7 @@ impl Browser {
             line("Content-Length", &form.len().to_string());
         }
         for (name, value) in &errand.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
         head.push_str(errand.form.as_deref().unwrap_or_default());
@@ -302,7 +302,7 @@ fn next(errand: Errand, response: &Response) -> Errand {
     let url = url.unwrap_or_else(|e| panic!("can't follow {:?}: {e}", response.location()));
     let keeps = matches!(response.status, 307 | 308) || errand.method == "GET";
     let (method, form) = if keeps { (errand.method, errand.form) } else { ("GET".to_owned(), None) };
-    Errand { method, form, url, ..errand }
+    Errand { method, url, form, ..errand }
 }
 
 fn connect(url: &Url) -> TcpStream {

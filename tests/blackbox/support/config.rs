@@ -28,7 +28,7 @@ pub(crate) struct Config {
 impl Config {
     /// One origin on loopback http, one provider called `idp`, the memory store, `/public` open
     /// and everything else behind a session.
-    pub(crate) fn new(provider: Value, upstream: &Upstream) -> Self {
+    pub(crate) fn new(provider: &Value, upstream: &Upstream) -> Self {
         let (port, admin) = (free_port(), free_port());
         let value = json!({
             "origins": [format!("http://localhost:{port}")],

@@ -164,12 +164,15 @@ fn parse(url: &Url, line: &str) -> Option<Stored> {
     let tls = url.scheme() == "https";
     let host_prefix = cookie.name.to_ascii_lowercase().starts_with("__host-");
     let secure_prefix = cookie.name.to_ascii_lowercase().starts_with("__secure-");
-    let refused = (cookie.secure && !tls)
-        || (cookie.same_site == SameSite::None && !cookie.secure)
-        || (secure_prefix && !cookie.secure)
-        || (host_prefix && !(cookie.secure && cookie.host_only && cookie.path == "/"))
-        || cookie.name.len() + cookie.value.len() > 4096;
-    (!refused).then_some(cookie)
+    let host_bound = cookie.secure && cookie.host_only && cookie.path == "/";
+    let refusals = [
+        cookie.secure && !tls,
+        cookie.same_site == SameSite::None && !cookie.secure,
+        secure_prefix && !cookie.secure,
+        host_prefix && !host_bound,
+        cookie.name.len() + cookie.value.len() > 4096,
+    ];
+    (!refusals.contains(&true)).then_some(cookie)
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ impl Form {
         }
     }
 
+    /// Action and fields as one address, to see where the form leads.
+    pub(crate) fn address(&self) -> String {
+        format!("{}?{}", self.action, self.encoded())
+    }
+
     /// The fields as `application/x-www-form-urlencoded`.
     pub(crate) fn encoded(&self) -> String {
         let pairs = self.fields.iter().map(|(name, _, value)| (name, value));
@@ -131,16 +136,9 @@ fn unescape(text: &str) -> String {
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
         let entity = after.split_once(';').and_then(|(name, after)| Some((character(name)?, after)));
-        match entity {
-            Some((character, after)) => {
-                out.push(character);
-                rest = after;
-            }
-            None => {
-                out.push('&');
-                rest = after;
-            }
-        }
+        let (character, after) = entity.unwrap_or(('&', after));
+        out.push(character);
+        rest = after;
     }
     out + rest
 }

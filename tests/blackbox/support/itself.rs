@@ -7,7 +7,8 @@ use serde_json::json;
 use url::Url;
 use vestibule::clock::Stopwatch;
 
-use super::browser::{ADA, Browser, Errand};
+use super::browser::{ADA, Browser, Errand, GRACE};
+use super::emulator::LocalPingOne;
 use super::gateway::listens;
 use super::jwt;
 use super::message::{Ending, pairs, value};
@@ -272,4 +273,23 @@ fn the_browser_fills_in_a_sign_on_page() {
     assert_eq!(pairs(&String::from_utf8_lossy(&seen.request.body)).len(), 3);
     assert_eq!(value(&seen.request.form(), "password"), ADA.password);
     assert_eq!((seen.header("cookie"), seen.header("sec-fetch-site")), (Some("p=1"), Some("same-origin")));
+}
+
+#[test]
+fn the_local_pingone_asks_for_a_password_and_leads_back() {
+    let pingone = LocalPingOne::start();
+    let entry = pingone.entry();
+    // Where it leads back to: an upstream of ours, since a browser goes there.
+    let back = Upstream::start();
+    let url = format!(
+        "{}/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={}/callback&scope=openid&state=s&nonce=n&code_challenge={}&code_challenge_method=S256",
+        entry["issuer"].as_str().unwrap(),
+        back.url(),
+        jwt::s256(VERIFIER)
+    );
+    let page = Browser::new().sign_in(&url, GRACE);
+    assert_eq!(page.status(), 200, "{}", page.response.everything());
+    let answer = back.only("/callback").request.query();
+    assert_eq!(value(&answer, "state"), "s");
+    assert!(!value(&answer, "code").is_empty());
 }

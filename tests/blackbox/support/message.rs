@@ -58,8 +58,6 @@ pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) fields: Fields,
     pub(crate) body: Vec<u8>,
-    /// The head as it came, with the empty line.
-    pub(crate) head: Vec<u8>,
     /// Whether the body ended as its framing said.
     pub(crate) complete: bool,
 }
@@ -129,7 +127,7 @@ impl Response {
     pub(crate) fn everything(&self) -> String {
         let mut all = self.status.to_string();
         for (name, value) in self.fields.iter() {
-            all.push_str(&format!("\n{name}: {value}"));
+            all.extend(["\n", name, ": ", value]);
         }
         all.push('\n');
         all + &self.text()
@@ -176,7 +174,7 @@ pub(crate) fn request_of(head: &[u8]) -> Request {
     let mut words = start.split(' ');
     let method = words.next().unwrap_or_default().to_owned();
     let target = words.next().unwrap_or_default().to_owned();
-    Request { method, target, fields, head: head.to_vec(), ..Request::default() }
+    Request { method, target, fields, ..Request::default() }
 }
 
 /// Reads the body that `fields` promise; whether it came whole.

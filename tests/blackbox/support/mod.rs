@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod config;
 pub(crate) mod cookies;
+pub(crate) mod emulator;
 pub(crate) mod gateway;
 pub(crate) mod html;
 pub(crate) mod jwt;

@@ -1,7 +1,8 @@
 //! A client that sends exactly the bytes it is given.
 
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::io::{BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use super::message::{Response, read_response};
@@ -29,12 +30,6 @@ impl Raw {
         self
     }
 
-    /// Says that nothing more is sent.
-    pub(crate) fn finish(&mut self) -> &mut Self {
-        let _ = self.0.get_mut().shutdown(Shutdown::Write);
-        self
-    }
-
     /// The next final response; none when the connection ended, failed or stayed silent.
     pub(crate) fn response(&mut self) -> Option<Response> {
         self.response_to("GET")
@@ -56,13 +51,9 @@ impl Raw {
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Closed) {
         self.0.get_mut().set_read_timeout(Some(SILENCE)).expect("a time-out can be set");
         let mut bytes = Vec::new();
-        let closed = match self.0.read_to_end(&mut bytes) {
-            Ok(_) => Closed::Yes,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                Closed::No
-            }
-            Err(_) => Closed::Yes,
-        };
+        // A time-out is silence; an end, or any other failure, is the end of the connection.
+        let silent = self.0.read_to_end(&mut bytes).is_err_and(|e| matches!(e.kind(), WouldBlock | TimedOut));
+        let closed = if silent { Closed::No } else { Closed::Yes };
         (bytes, closed)
     }
 }

@@ -37,7 +37,7 @@ impl Site {
     /// Around a provider that is there already.
     pub(crate) fn around(provider: Provider, edit: impl FnOnce(Config, &Upstream) -> Config) -> Self {
         let upstream = Upstream::start();
-        let config = edit(Config::new(provider.entry(), &upstream), &upstream);
+        let config = edit(Config::new(&provider.entry(), &upstream), &upstream);
         Self { gateway: Gateway::start(config), provider, upstream }
     }
 
