@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         print_config: bool,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
     },
     /// Print every fault of a configuration: where, why, and what to write
     Check {

@@ -10,11 +10,14 @@ use crate::{server, telemetry};
 
 /// Serves until told to stop.
 pub(super) fn serve(file: Option<PathBuf>, flags: &Flags) -> ExitCode {
-    let source = match source(file, flags) {
-        Ok(source) => source,
-        Err(status) => return status,
+    let loaded = match file {
+        Some(file) => load(&Source::File(file)),
+        None => match settings(flags) {
+            Ok(settings) => settings.load(&environment),
+            Err(status) => return status,
+        },
     };
-    match started(load(&source)) {
+    match started(loaded) {
         Ok(config) => start(config),
         Err(status) => status,
     }
@@ -51,35 +54,26 @@ pub(super) fn started(loaded: Loaded) -> Result<Config, ExitCode> {
 
 /// Prints the YAML that a sidecar's environment and flags stand for; a file as it is.
 pub(super) fn print_config(file: Option<PathBuf>, flags: &Flags) -> ExitCode {
-    match source(file, flags) {
-        Ok(Source::Text { text, .. }) => print(text.trim_end()),
-        Ok(Source::File(path)) => match std::fs::read_to_string(&path) {
-            Ok(text) => print(text.trim_end()),
-            Err(error) => {
-                complain(&format!("failed to read {}: {error}", path.display()));
-                ExitCode::from(FAULTY)
-            }
-        },
+    let yaml = match file {
+        Some(path) => std::fs::read_to_string(&path).map_err(|error| {
+            complain(&format!("failed to read {}: {error}", path.display()));
+            ExitCode::from(FAULTY)
+        }),
+        None => settings(flags).map(|settings| settings.to_yaml()),
+    };
+    match yaml {
+        Ok(yaml) => print(yaml.trim_end()),
         Err(status) => status,
     }
 }
 
-fn source(file: Option<PathBuf>, flags: &Flags) -> Result<Source, ExitCode> {
-    if let Some(file) = file {
-        return Ok(Source::File(file));
-    }
-    match Settings::from_env(|name| flags.value(name).or_else(|| environment(name))) {
-        Ok(settings) => Ok(Source::Text {
-            name: "environment".to_owned(),
-            text: settings.to_yaml(),
-            base_dir: PathBuf::from("."),
-        }),
-        Err(faults) => {
-            complain(&"no configuration: give a file with --config FILE, or set these");
-            for fault in &faults {
-                complain(fault);
-            }
-            Err(ExitCode::from(FAULTY))
+/// The sidecar's settings: flags stand before variables.
+fn settings(flags: &Flags) -> Result<Settings, ExitCode> {
+    Settings::from_env(|name| flags.value(name).or_else(|| environment(name))).map_err(|faults| {
+        complain(&"no configuration: give a file with --config FILE, or set these");
+        for fault in &faults {
+            complain(fault);
         }
-    }
+        ExitCode::from(FAULTY)
+    })
 }

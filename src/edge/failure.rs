@@ -38,7 +38,7 @@ impl Edge {
                     upstream = ctx.upstream.map(tracing::field::display),
                     kind = kind.as_str(),
                     error = error.etype().as_str(),
-                    context = error.context.as_ref().map(|context| context.as_str()),
+                    context = error.context.as_ref().map(pingora::ImmutStr::as_str),
                     "the upstream failed"
                 );
                 (problem, kind.as_str())

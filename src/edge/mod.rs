@@ -183,7 +183,7 @@ impl ProxyHttp for Edge {
         down: &mut Downstream,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let Progress::Forwarding(forward) = &ctx.progress else { return Err(never_forwarded()) };
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         let peer = peer::of(&forward.route.upstream, down.req_header())?;
         ctx.upstream = peer._address.as_inet().copied();
         ctx.upstream_watch = Some(Stopwatch::start());
@@ -196,7 +196,7 @@ impl ProxyHttp for Edge {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        let Progress::Forwarding(forward) = &ctx.progress else { return Err(never_forwarded()) };
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         self.write_upstream_request(down.req_header(), request, forward, ctx)
     }
 
@@ -208,7 +208,7 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> pingora::Result<()> {
         ctx.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        let Progress::Forwarding(forward) = &ctx.progress else { return Err(never_forwarded()) };
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if !ctx.upgraded && ctx.body_received > forward.route.body_limit.unwrap_or(self.limits.body) {
             return Err(Error::explain(ErrorType::HTTPStatus(413), "request body over its limit").into_down());
         }
@@ -224,7 +224,7 @@ impl ProxyHttp for Edge {
         if let Some(watch) = &ctx.upstream_watch {
             ctx.upstream_time.get_or_insert(watch.elapsed());
         }
-        let Progress::Forwarding(forward) = &ctx.progress else { return Err(never_forwarded()) };
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         self.write_response(down.req_header(), response, forward)
     }
 
@@ -286,7 +286,7 @@ impl Edge {
     /// What must hold before a request that may pass goes on: a body within the limit, and time-outs
     /// that fit a stream.
     async fn prepare(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
-        let Some(forward) = ctx.forwarding() else { return Err(never_forwarded()) };
+        let Some(forward) = ctx.forwarding() else { return never_forwarded() };
         let limit = forward.route.body_limit.unwrap_or(self.limits.body);
         let stream_idle = forward.route.upstream.timeouts.stream_idle;
         let announced = down
@@ -313,8 +313,8 @@ impl Edge {
 }
 
 /// A phase that only a forwarded request can reach was reached by another one: fail closed.
-fn never_forwarded() -> Box<Error> {
-    Error::explain(ErrorType::HTTPStatus(500), "not a forwarded request")
+fn never_forwarded<T>() -> pingora::Result<T> {
+    Error::e_explain(ErrorType::HTTPStatus(500), "not a forwarded request")
 }
 
 /// Whether the method is one that has no meaning here.

@@ -166,7 +166,7 @@ impl Gateway {
         let why = match self.authenticate(&inbound.parts.headers, &sign_in.scope, route.idle_timeout).await {
             Authentication::Identified(live) => {
                 let sign_in = Arc::clone(sign_in);
-                return self.authorize(inbound, origin, sign_in, route, live);
+                return self.authorize(inbound, origin, sign_in, &route, live);
             }
             Authentication::Unknowable => return self.unknowable(inbound, Some(&route)),
             Authentication::Anonymous => "no_session",
@@ -185,20 +185,20 @@ impl Gateway {
         inbound: &Inbound<'_>,
         origin: &Arc<ServedOrigin>,
         sign_in: Arc<SignIn>,
-        route: Arc<Route>,
+        route: &Arc<Route>,
         live: Arc<Live>,
     ) -> Outcome {
         if let Verdict::Deny(rule) = route.require.evaluate(live.identity()) {
-            return self.deny(inbound, &route, Problem::Denied, rule);
+            return self.deny(inbound, route, Problem::Denied, rule);
         }
-        match Forward::identified(Arc::clone(&route), Arc::clone(origin), sign_in, live) {
+        match Forward::identified(Arc::clone(route), Arc::clone(origin), sign_in, live) {
             Ok(forward) => Outcome::Forward(Box::new(forward)),
             Err(Unsendable::TooLarge { .. }) => {
-                self.deny(inbound, &route, Problem::IdentityTooLarge, "identity_too_large")
+                self.deny(inbound, route, Problem::IdentityTooLarge, "identity_too_large")
             }
             Err(Unsendable::ClaimShape { claim }) => {
                 tracing::warn!(route = %route.id, claim = claim.as_str(), "a claim has a shape that its header can't carry");
-                self.deny(inbound, &route, Problem::ClaimShape, "claim_shape")
+                self.deny(inbound, route, Problem::ClaimShape, "claim_shape")
             }
         }
     }

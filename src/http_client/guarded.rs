@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use url::{Host, Url};
 
-use super::{Config, Error, HttpClient, MAX_BODY};
+use super::{Config, Error, HttpClient, MAX_BODY, PlainHttp};
 
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
 /// How long an unused connection is kept.
@@ -24,6 +24,7 @@ const IDLE: Duration = Duration::from_mins(1);
 pub struct GuardedClient {
     client: reqwest::Client,
     total_timeout: Duration,
+    plain_http: PlainHttp,
 }
 
 impl GuardedClient {
@@ -56,7 +57,7 @@ impl GuardedClient {
             builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(text)?;
-        Ok(Self { client, total_timeout: config.total_timeout })
+        Ok(Self { client, total_timeout: config.total_timeout, plain_http: config.plain_http })
     }
 
     fn fault(&self, error: reqwest::Error) -> Error {
@@ -70,7 +71,7 @@ impl HttpClient for GuardedClient {
         let request = reqwest::Request::try_from(request).map_err(|error| self.fault(error))?;
         let protected = match request.url().scheme() {
             "https" => true,
-            "http" => is_loopback(request.url()),
+            "http" => self.plain_http == PlainHttp::DangerAnywhere || is_loopback(request.url()),
             _ => false,
         };
         if !protected {

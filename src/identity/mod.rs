@@ -88,6 +88,11 @@ impl Claims {
         &self.0
     }
 
+    /// Takes out the members of these names.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.0.retain(|name, _| !names.contains(&name.as_str()));
+    }
+
     /// Adds the members of `other` that are not here yet; what an ID token says stands.
     pub fn fill_from(&mut self, other: Self) {
         for (name, value) in other.0 {

@@ -55,6 +55,10 @@ pub struct Attempt {
     pub nonce: String,
     /// [RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1).
     pub code_verifier: String,
+    /// `max_age` in seconds, if the request had it: then the answer must prove it
+    /// ([OpenID Connect Core §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
 }
 
 impl std::fmt::Debug for Attempt {
@@ -87,8 +91,9 @@ struct SealedState {
 impl Attempt {
     /// A fresh attempt: new nonce, new verifier of 256 random bits.
     #[must_use]
-    pub fn fresh(now: Timestamp) -> Self {
+    pub fn fresh(now: Timestamp, max_age: Option<u64>) -> Self {
         Self {
+            max_age,
             id: AttemptId::fresh(now),
             nonce: seal::random_token::<24>(),
             code_verifier: seal::random_token::<32>(),

@@ -33,6 +33,9 @@ const AT_ONCE: usize = 64;
 /// Attempts remembered as spent.
 const SPENT: u64 = 100_000;
 
+/// Claims that are about the token, not about the person: checked, then of no further use.
+const OF_THE_TOKEN: &[&str] = &["nonce", "at_hash", "c_hash", "s_hash", "exp", "nbf", "jti"];
+
 /// Finishes logins.
 #[derive(Debug)]
 pub struct Callbacks {
@@ -250,7 +253,12 @@ impl Callbacks {
         let _room = self.room.acquire().await;
         let tokens = provider.exchange(code, &attempt.code_verifier, &sign_in.redirect_uri).await?;
         let id_token = provider.validate_id_token(&tokens, &attempt.nonce).await?;
+        if let Some(max_age) = attempt.max_age {
+            let skew = provider.config().clock_skew;
+            id_token.check_max_age(Duration::from_secs(max_age), skew, self.clock.now())?;
+        }
         let mut claims = id_token.claims().clone();
+        claims.remove(OF_THE_TOKEN);
         let ask_userinfo = match provider.config().userinfo {
             Userinfo::Never => false,
             Userinfo::Always => true,

@@ -46,7 +46,7 @@ pub fn start(
     now: Timestamp,
 ) -> Result<Started, GoingRound> {
     let mut cookies = loop_guard::on_redirect(sign_in, keyring, headers, now)?;
-    let attempt = Attempt::fresh(now);
+    let attempt = Attempt::fresh(now, max_age(sign_in, wish));
     let state = State {
         attempt: attempt.id.clone(),
         provider: sign_in.scope.provider.clone(),
@@ -71,4 +71,12 @@ pub fn start(
     let location =
         HeaderValue::from_str(request.url.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
     Ok(Started { location, cookies })
+}
+
+/// The `max_age` that the request will have: the route's, else the provider's.
+fn max_age(sign_in: &SignIn, wish: &Wish<'_>) -> Option<u64> {
+    let of = |parameters: &[(String, String)]| {
+        parameters.iter().rev().find(|(name, _)| name == "max_age").and_then(|(_, value)| value.parse().ok())
+    };
+    of(wish.authorize).or_else(|| of(&sign_in.provider.config().authorize))
 }

@@ -115,7 +115,8 @@ impl AdditionalProviderMetadata for Extra {}
 fn checked(url: &Url, name: &'static str, issuer: &Url) -> Result<Url, Misbehaved> {
     let protected = match url.scheme() {
         "https" => url.has_host(),
-        "http" => issuer.scheme() == "http" && is_loopback(url),
+        // An issuer beyond loopback has http only if the operator insists.
+        "http" => issuer.scheme() == "http" && (is_loopback(url) || !is_loopback(issuer)),
         _ => false,
     };
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();

@@ -46,7 +46,7 @@ impl CookieStore {
         }
     }
 
-    fn binding<'a>(scope: &'a Scope) -> Binding<'a> {
+    fn binding(scope: &Scope) -> Binding<'_> {
         Binding { purpose: Purpose::Session, name: &scope.cookie, origin: &scope.origin }
     }
 

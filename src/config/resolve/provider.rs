@@ -87,7 +87,7 @@ impl Resolver<'_> {
             None => Some("/".to_owned()),
             Some(written) => self.after_sign_out(&at.key("after_sign_out"), written),
         };
-        let http = self.http(at, provider);
+        let http = self.http(at, provider, danger_plain_http);
         let claims = self.claim_names(at, provider.claims.as_ref());
         Some(oidc::Config {
             name: name.clone(),
@@ -395,8 +395,16 @@ impl Resolver<'_> {
         resolved
     }
 
-    fn http(&mut self, at: &KeyPath, provider: &Provider) -> Option<http_client::Config> {
+    fn http(
+        &mut self,
+        at: &KeyPath,
+        provider: &Provider,
+        danger_plain_http: bool,
+    ) -> Option<http_client::Config> {
         let mut http = http_client::Config::default();
+        if danger_plain_http {
+            http.plain_http = http_client::PlainHttp::DangerAnywhere;
+        }
         if let Some(timeouts) = &provider.timeouts {
             let at = at.key("timeouts");
             http.connect_timeout = self.period(&at, "connect", timeouts.connect, http.connect_timeout);

@@ -1,0 +1,36 @@
+//! The gateway as others meet it: the real binary between a browser, a provider and an upstream
+//! that keeps every byte.
+//!
+//! Every test of a protected path asks the upstream what it saw. `support/` holds the fakes.
+
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod callback;
+#[cfg(test)]
+mod challenges;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod fail_closed;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod relying_party;
+#[cfg(test)]
+mod return_to;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod sign_on;
+#[cfg(test)]
+mod sign_out;
+#[cfg(test)]
+mod upstreams;

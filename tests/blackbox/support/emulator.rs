@@ -1,0 +1,31 @@
+//! The emulator of the crate, in this process: a local PingOne with its hosted sign-on page.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use vestibule::clock::SystemClock;
+use vestibule::emulator::{Client, Emulator, Options, Redirects};
+
+use super::provider::{CLIENT_ID, CLIENT_SECRET, entry};
+
+/// A running emulator with the demo's users and a client of these tests.
+pub(crate) struct LocalPingOne(Emulator);
+
+impl LocalPingOne {
+    /// Starts on a free port.
+    pub(crate) fn start() -> Self {
+        let mut options = Options::demo();
+        options.clients.push(Client {
+            redirect_uris: Redirects::AnyLoopback,
+            post_logout_redirect_uris: Redirects::AnyLoopback,
+            ..Client::confidential(CLIENT_ID, SecretString::from(CLIENT_SECRET))
+        });
+        Self(Emulator::start(options, Arc::new(SystemClock)).expect("the emulator starts"))
+    }
+
+    /// The entry of `providers` that names it.
+    pub(crate) fn entry(&self) -> Value {
+        entry(&self.0.issuer())
+    }
+}

@@ -1,0 +1,221 @@
+//! A small OpenID provider that signs everybody in at once and can make one mistake by name.
+//!
+//! It is strict about what the client sends: whatever a careful provider would refuse is kept in
+//! [`Provider::mistakes`]. Its own mistakes are the rows of the OpenID Foundation's relying-party
+//! modules and of the security recommendations ([`Fault`]).
+
+mod endpoints;
+mod fault;
+mod id_token;
+
+use std::collections::HashMap;
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value, json};
+
+pub(crate) use fault::Fault;
+
+use super::jwt::Key;
+use super::listener::{Listener, free_port};
+use super::message::read_request;
+
+/// The client's id.
+pub(crate) const CLIENT_ID: &str = "vestibule-tests";
+/// The client's secret: unreserved characters and two that client_secret_basic must encode.
+pub(crate) const CLIENT_SECRET: &str = "a secret/with=signs-0123456789-abcdef";
+
+/// The endpoints that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Endpoint {
+    /// `/.well-known/openid-configuration`.
+    Discovery,
+    /// `/jwks`.
+    Jwks,
+    /// `/authorize`.
+    Authorize,
+    /// `/token`.
+    Token,
+    /// `/userinfo`.
+    Userinfo,
+    /// `/end-session`.
+    EndSession,
+    /// Where a token's header points to when it lies.
+    Planted,
+}
+
+/// What a code stands for.
+#[derive(Debug, Clone, Default)]
+struct Grant {
+    subject: String,
+    nonce: String,
+    code_challenge: String,
+    redirect_uri: String,
+}
+
+struct State {
+    issuer: String,
+    fault: Fault,
+    claims: Map<String, Value>,
+    codes: HashMap<String, Grant>,
+    tokens: HashMap<String, String>,
+    counts: HashMap<Endpoint, usize>,
+    mistakes: Vec<String>,
+    /// Which key signs, and under which name.
+    signing: (&'static Key, &'static str),
+    /// What `/jwks` answers.
+    published: Vec<Value>,
+    issued: u32,
+    authorization_requests: Vec<Vec<(String, String)>>,
+    sign_outs: Vec<Vec<(String, String)>>,
+    secrets: Vec<String>,
+}
+
+type Shared = Arc<Mutex<State>>;
+
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The provider; it stops when dropped.
+pub(crate) struct Provider {
+    state: Shared,
+    port: u16,
+    _listener: Listener,
+}
+
+impl Provider {
+    /// Starts on a free port, without a fault.
+    pub(crate) fn start() -> Self {
+        Self::start_at(free_port())
+    }
+
+    /// The same on this port.
+    pub(crate) fn start_at(port: u16) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            issuer: format!("http://127.0.0.1:{port}"),
+            fault: Fault::None,
+            claims: ordinary_claims(),
+            codes: HashMap::new(),
+            tokens: HashMap::new(),
+            counts: HashMap::new(),
+            mistakes: Vec::new(),
+            signing: (Key::first(), "first"),
+            published: vec![Key::first().jwk("first")],
+            issued: 0,
+            authorization_requests: Vec::new(),
+            sign_outs: Vec::new(),
+            secrets: vec![CLIENT_SECRET.to_owned()],
+        }));
+        let shared = Arc::clone(&state);
+        let listener = Listener::start_at(port, move |stream, _| serve(&stream, &shared));
+        Self { state, port, _listener: listener }
+    }
+
+    /// The same with a fault from the start.
+    pub(crate) fn with(fault: Fault) -> Self {
+        let provider = Self::start();
+        provider.make(fault);
+        provider
+    }
+
+    /// The issuer.
+    pub(crate) fn issuer(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on this mistake is made.
+    pub(crate) fn make(&self, fault: Fault) {
+        lock(&self.state).fault = fault;
+        if fault == Fault::KidAbsentMultipleJwks {
+            lock(&self.state).published = vec![Key::second().jwk("second"), Key::first().jwk("first")];
+        }
+        if fault == Fault::JwksEmpty {
+            lock(&self.state).published.clear();
+        }
+    }
+
+    /// Claims of ID tokens and userinfo, over the ordinary ones; `null` removes one.
+    pub(crate) fn claim(&self, claims: &Value) {
+        let mut state = lock(&self.state);
+        for (name, value) in claims.as_object().into_iter().flatten() {
+            if value.is_null() {
+                state.claims.remove(name);
+            } else {
+                state.claims.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    /// Signs with another key from now on and publishes that one alone.
+    pub(crate) fn rotate_keys(&self) {
+        let mut state = lock(&self.state);
+        state.signing = (Key::second(), "second");
+        state.published = vec![Key::second().jwk("second")];
+    }
+
+    /// How often an endpoint was called.
+    pub(crate) fn calls(&self, endpoint: Endpoint) -> usize {
+        lock(&self.state).counts.get(&endpoint).copied().unwrap_or(0)
+    }
+
+    /// What the client did that a provider would refuse.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        lock(&self.state).mistakes.clone()
+    }
+
+    /// The parameters of each authorization request.
+    pub(crate) fn authorization_requests(&self) -> Vec<Vec<(String, String)>> {
+        lock(&self.state).authorization_requests.clone()
+    }
+
+    /// The parameters of each request to end the session.
+    pub(crate) fn sign_outs(&self) -> Vec<Vec<(String, String)>> {
+        lock(&self.state).sign_outs.clone()
+    }
+
+    /// Every code, token and secret that was ever used: none may be seen by anyone else.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        lock(&self.state).secrets.clone()
+    }
+
+    /// The entry of `providers` that names this one.
+    pub(crate) fn entry(&self) -> Value {
+        entry(&self.issuer())
+    }
+}
+
+/// An entry of `providers` for an issuer that knows the client of these tests.
+pub(crate) fn entry(issuer: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "client_id": CLIENT_ID,
+        "client_secret": { "file": "client-secret" },
+        "timeouts": { "connect": "1s", "total": "2s" },
+        "login_rate": "1000/s",
+    })
+}
+
+fn ordinary_claims() -> Map<String, Value> {
+    let claims = json!({
+        "email": "ada@example.com",
+        "email_verified": true,
+        "preferred_username": "ada",
+        "name": "Ada Lovelace",
+        "groups": ["staff", "finance"],
+        "sid": "session-1",
+    });
+    claims.as_object().cloned().unwrap_or_default()
+}
+
+fn serve(stream: &TcpStream, state: &Shared) {
+    let Ok(mut out) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(stream);
+    while let Ok(Some(request)) = read_request(&mut reader) {
+        let Some(answer) = endpoints::answer(&request, state) else { return };
+        if out.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}

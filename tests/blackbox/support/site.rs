@@ -1,0 +1,102 @@
+//! A provider, an upstream and a gateway between them.
+
+use super::browser::{Browser, Errand, Page};
+use super::config::Config;
+use super::gateway::Gateway;
+use super::provider::{Fault, Provider};
+use super::upstream::Upstream;
+
+/// The name of the session cookie on loopback http, with one provider.
+pub(crate) const SESSION: &str = "vestibule";
+/// What the name of a login's cookie begins with there.
+pub(crate) const LOGIN: &str = "vestibule-login-";
+
+/// All that a test of the gateway needs. The gateway goes first when dropped.
+pub(crate) struct Site {
+    pub(crate) gateway: Gateway,
+    pub(crate) provider: Provider,
+    pub(crate) upstream: Upstream,
+}
+
+impl Site {
+    /// With the ordinary configuration.
+    pub(crate) fn start() -> Self {
+        Self::with(|config, _| config)
+    }
+
+    /// With an edited configuration; the upstream is there to be named.
+    pub(crate) fn with(edit: impl FnOnce(Config, &Upstream) -> Config) -> Self {
+        Self::around(Provider::start(), edit)
+    }
+
+    /// With a provider that makes this mistake from the start.
+    pub(crate) fn faulty(fault: Fault, edit: impl FnOnce(Config, &Upstream) -> Config) -> Self {
+        Self::around(Provider::with(fault), edit)
+    }
+
+    /// Around a provider that is there already.
+    pub(crate) fn around(provider: Provider, edit: impl FnOnce(Config, &Upstream) -> Config) -> Self {
+        let upstream = Upstream::start();
+        let config = edit(Config::new(&provider.entry(), &upstream), &upstream);
+        Self { gateway: Gateway::start(config), provider, upstream }
+    }
+
+    /// An address at the gateway.
+    pub(crate) fn url(&self, target: &str) -> String {
+        self.gateway.url(target)
+    }
+
+    /// A browser that has signed in, and an upstream that has forgotten how.
+    #[track_caller]
+    pub(crate) fn signed_in(&self) -> Browser {
+        let browser = Browser::new();
+        self.sign_in(&browser);
+        browser
+    }
+
+    /// Signs a browser in; the upstream forgets how.
+    #[track_caller]
+    pub(crate) fn sign_in(&self, browser: &Browser) {
+        let page = browser.visit(&self.url("/signed-in"));
+        assert_eq!(page.status(), 200, "{}\n{}", page.response.everything(), self.gateway.logs());
+        assert_eq!(self.upstream.last("/signed-in").header("x-forwarded-user"), Some("ada"));
+        self.upstream.forget();
+    }
+
+    /// The session cookie as a `Cookie` header line.
+    #[track_caller]
+    pub(crate) fn session_line(&self, browser: &Browser) -> String {
+        let value = browser.cookie(&self.url("/"), SESSION).expect("a session cookie");
+        format!("Cookie: {SESSION}={value}\r\n")
+    }
+
+    /// Starts a login and stops at the callback: the address that the provider leads back to.
+    #[track_caller]
+    pub(crate) fn callback(&self, browser: &Browser, target: &str) -> String {
+        let challenge = browser.open(&self.url(target));
+        assert_eq!(challenge.status, 302, "{}", challenge.everything());
+        let back = browser.open(challenge.location());
+        assert_eq!(back.status, 302, "{}", back.everything());
+        back.location().to_owned()
+    }
+
+    /// Opens a page as a typed address would, following nothing.
+    pub(crate) fn open(&self, browser: &Browser, target: &str) -> super::message::Response {
+        browser.send(&Errand::typed(&self.url(target)))
+    }
+
+    /// Opens a page and follows redirects.
+    pub(crate) fn visit(&self, browser: &Browser, target: &str) -> Page {
+        browser.visit(&self.url(target))
+    }
+
+    /// Asserts that this browser holds no session cookie of any name.
+    #[track_caller]
+    pub(crate) fn has_no_session(&self, browser: &Browser) {
+        let names = browser.cookie_names(&self.url("/"));
+        let session = names.iter().find(|name| {
+            name.trim_start_matches("__Host-").starts_with(SESSION) && !name.contains("-login-")
+        });
+        assert_eq!(session, None, "there should be no session");
+    }
+}
