@@ -74,7 +74,6 @@ const AMBIGUOUS: &[&str] = &[
 const RAW: &[&[u8]] = &[
     b"/\xff",
     b"/\xef\xbd\x81dmin",
-    b"/ad min",
     b"/admin\t",
     b"/admin\x0b",
     b"/admin\x7f",
