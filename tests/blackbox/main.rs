@@ -19,6 +19,8 @@ mod framing;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod paths;
