@@ -241,7 +241,6 @@ fn a_head_that_is_not_well_formed_is_refused(#[case] line: &str) {
 #[case::minus("-1\r\nhello\r\n0\r\n\r\n")]
 #[case::underscore("5_0\r\nhello\r\n0\r\n\r\n")]
 #[case::seventeen_digits("00000000000000005\r\nhello\r\n0\r\n\r\n")]
-#[case::empty("\r\nhello\r\n0\r\n\r\n")]
 #[case::extension_ended_by_lf("5;\nhello\r\n0\r\n\r\n")]
 #[case::bare_lf("5\nhello\n0\n\n")]
 #[case::spill("5\r\nhello!!\r\n0\r\n\r\n")]
@@ -255,6 +254,17 @@ fn a_broken_chunk_never_makes_a_whole_request(#[case] chunks: &str) {
     assert_eq!(answers.closed, Closed::Yes, "{answers:?}");
     assert!(site.upstream.requests().iter().all(|s| !s.request.complete), "{:?}", site.upstream.requests());
     assert!(!site.upstream.bytes().contains("smuggled"));
+}
+
+#[test]
+fn an_empty_chunk_size_is_no_way_in() {
+    let site = Site::start();
+    let request = format!(
+        "POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n{TAIL}"
+    );
+    let answers = send(&site, &request);
+    assert_eq!(answers.closed, Closed::Yes, "{answers:?}");
+    is_safe(&site, &request);
 }
 
 #[test]
