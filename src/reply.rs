@@ -187,3 +187,105 @@ impl std::fmt::Display for SetCookie {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::SET_COOKIE;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn session(transport: Transport) -> SetCookie {
+        SetCookie::new("__Host-vestibule", "sealed", transport, SameSite::Lax)
+    }
+
+    #[rstest]
+    #[case::session(
+        session(Transport::Tls),
+        "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Secure; Path=/"
+    )]
+    #[case::loopback(session(Transport::Plain), "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Path=/")]
+    #[case::lifetime(
+        session(Transport::Tls).max_age(3600),
+        "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"
+    )]
+    #[case::form_post(
+        SetCookie::new("login", "x", Transport::Tls, SameSite::None),
+        "login=x; HttpOnly; SameSite=None; Secure; Path=/"
+    )]
+    #[case::partitioned(
+        session(Transport::Tls).partitioned(true),
+        "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/"
+    )]
+    #[case::cleared(
+        SetCookie::clear("__Host-vestibule", Transport::Tls, SameSite::Lax),
+        "__Host-vestibule=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+    )]
+    fn a_cookie_is_written_with_its_attributes(#[case] cookie: SetCookie, #[case] written: &str) {
+        assert_eq!(cookie.to_string(), written);
+    }
+
+    #[test]
+    fn every_answer_of_ours_is_kept_by_nobody() {
+        let answers = [
+            Reply::empty(StatusCode::NOT_FOUND, "not_found"),
+            Reply::with_body(StatusCode::OK, "text/plain", "x", "page"),
+            Reply::redirect(StatusCode::FOUND, HeaderValue::from_static("/"), "signed_out"),
+        ];
+        for answer in answers {
+            assert_eq!(answer.headers.get(CACHE_CONTROL).unwrap(), "no-store");
+        }
+    }
+
+    #[test]
+    fn a_redirect_has_its_location_and_no_body() {
+        let reply = Reply::redirect(StatusCode::SEE_OTHER, HeaderValue::from_static("/x"), "signed_in");
+        assert_eq!(reply.headers.get(LOCATION).unwrap(), "/x");
+        assert!(reply.body.is_empty());
+    }
+
+    #[test]
+    fn owed_cookies_make_any_response_no_store() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        headers.insert(SET_COOKIE, HeaderValue::from_static("theirs=1"));
+        let mut owed = OwedCookies::none();
+        owed.owe(&session(Transport::Tls));
+        let mut more = OwedCookies::none();
+        more.owe(&SetCookie::clear("login", Transport::Tls, SameSite::Lax));
+        owed.extend(more);
+        owed.write(&mut headers);
+        assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), ["no-store"]);
+        let names: Vec<_> = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|v| v.to_str().unwrap().split('=').next().unwrap())
+            .collect();
+        assert_eq!(names, ["theirs", "__Host-vestibule", "login"]);
+    }
+
+    #[test]
+    fn without_owed_cookies_a_response_stays_as_it_is() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+        let owed = OwedCookies::none();
+        assert!(owed.is_empty());
+        owed.write(&mut headers);
+        assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "public");
+    }
+
+    #[test]
+    fn owed_cookies_are_not_shown() {
+        let mut owed = OwedCookies::none();
+        owed.owe(&session(Transport::Tls));
+        assert!(!format!("{owed:?}").contains("sealed"));
+        assert_eq!(owed.values().count(), 1);
+    }
+
+    #[test]
+    fn a_reply_closes_its_connection_only_when_told() {
+        let reply = Reply::empty(StatusCode::BAD_REQUEST, "malformed_path");
+        assert_eq!(reply.connection, Connection::Keep);
+        assert_eq!(reply.closing().connection, Connection::Close);
+    }
+}

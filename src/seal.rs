@@ -262,3 +262,173 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const HERE: Binding<'_> =
+        Binding { purpose: Purpose::Session, name: "__Host-vestibule", origin: "https://app.test" };
+
+    fn keyring() -> Keyring {
+        Keyring::new(&[MasterKey::random()]).unwrap()
+    }
+
+    fn opened(keyring: &Keyring, binding: Binding<'_>, sealed: &str) -> Option<Vec<u8>> {
+        keyring.open(binding, sealed).ok().map(|plain| plain.to_vec())
+    }
+
+    #[rstest]
+    #[case::purpose(Binding { purpose: Purpose::Login, ..HERE })]
+    #[case::state(Binding { purpose: Purpose::State, ..HERE })]
+    #[case::name(Binding { name: "__Host-vestibule.1", ..HERE })]
+    #[case::origin(Binding { origin: "https://app.test:8443", ..HERE })]
+    #[case::scheme(Binding { origin: "http://app.test", ..HERE })]
+    #[case::moved_border(Binding { name: "__Host-vestibuleh", origin: "ttps://app.test", ..HERE })]
+    fn opens_nowhere_but_where_it_belongs(#[case] elsewhere: Binding<'_>) {
+        let keyring = keyring();
+        let sealed = keyring.seal(HERE, b"kim");
+        assert_eq!(opened(&keyring, HERE, &sealed).as_deref(), Some(&b"kim"[..]));
+        assert_eq!(opened(&keyring, elsewhere, &sealed), None);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let keyring = keyring();
+        let sealed = keyring.seal(HERE, b"a session");
+        let bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let flipped = URL_SAFE_NO_PAD.encode(flipped);
+            assert_eq!(keyring.open(HERE, &flipped), Err(Unopened), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_changed_character_is_noticed() {
+        let keyring = keyring();
+        let sealed = keyring.seal(HERE, b"a session").into_bytes();
+        for at in 0..sealed.len() {
+            for bit in 0..7 {
+                let mut changed = sealed.clone();
+                changed[at] ^= 1 << bit;
+                let changed = String::from_utf8(changed).unwrap();
+                assert_eq!(keyring.open(HERE, &changed), Err(Unopened), "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_extension_is_noticed() {
+        let keyring = keyring();
+        let sealed = keyring.seal(HERE, b"a session");
+        for length in 0..sealed.len() {
+            assert_eq!(keyring.open(HERE, &sealed[..length]), Err(Unopened), "{length}");
+        }
+        for tail in ["A", "AA", "AAAA", "=", "==", "%3D", "\"", " ", "\n"] {
+            assert_eq!(keyring.open(HERE, &format!("{sealed}{tail}")), Err(Unopened), "{tail:?}");
+            assert_eq!(keyring.open(HERE, &format!("{tail}{sealed}")), Err(Unopened), "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let (old, new) = (MasterKey::random(), MasterKey::random());
+        let before = Keyring::new(std::slice::from_ref(&old)).unwrap();
+        let rotated = Keyring::new(&[new.clone(), old]).unwrap();
+        let after = Keyring::new(&[new]).unwrap();
+        let (first, second) = (before.seal(HERE, b"kim"), rotated.seal(HERE, b"kim"));
+        assert!(rotated.open(HERE, &first).is_ok() && rotated.open(HERE, &second).is_ok());
+        assert_eq!(after.open(HERE, &first), Err(Unopened));
+        assert!(after.open(HERE, &second).is_ok());
+        assert_eq!(before.open(HERE, &second), Err(Unopened));
+        assert!(rotated.is_current(Purpose::Session, &second));
+        assert!(!rotated.is_current(Purpose::Session, &first));
+        assert!(!rotated.is_current(Purpose::Session, ""));
+    }
+
+    #[test]
+    fn a_keyring_needs_a_key() {
+        assert!(matches!(Keyring::new(&[]), Err(NotAKey)));
+    }
+
+    #[test]
+    fn the_same_text_is_never_sealed_alike() {
+        let keyring = keyring();
+        assert_ne!(keyring.seal(HERE, b"kim"), keyring.seal(HERE, b"kim"));
+    }
+
+    #[rstest]
+    #[case::base64url("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-8", true)]
+    #[case::padded("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-8=", true)]
+    #[case::standard("/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+8=", true)]
+    #[case::line_break("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-8\n", true)]
+    #[case::short("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_w", false)]
+    #[case::long("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-", false)]
+    #[case::loose_bits("_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-9", false)]
+    #[case::hexadecimal("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", false)]
+    #[case::empty("", false)]
+    fn a_key_has_32_bytes(#[case] text: &str, #[case] is_key: bool) {
+        assert_eq!(MasterKey::parse(text).is_ok(), is_key);
+    }
+
+    #[test]
+    fn a_printed_key_is_read_again_as_itself() {
+        let key = MasterKey::random();
+        let sealed = Keyring::new(std::slice::from_ref(&key)).unwrap().seal(HERE, b"kim");
+        let read = MasterKey::parse(&key.to_base64url()).unwrap();
+        assert!(Keyring::new(&[read]).unwrap().open(HERE, &sealed).is_ok());
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let key = MasterKey::random();
+        assert_eq!(format!("{key:?}"), "MasterKey(…)");
+        assert_eq!(format!("{:?}", Keyring::new(&[key]).unwrap()), "Keyring { .. }");
+    }
+
+    #[test]
+    fn hashes_the_vector_of_fips_180() {
+        let expected = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
+        assert_eq!(URL_SAFE_NO_PAD.encode(sha256(b"abc")), expected);
+    }
+
+    #[test]
+    fn random_tokens_have_the_bytes_asked_for() {
+        assert_eq!(random_token::<32>().len(), 43);
+        assert_ne!(random_token::<32>(), random_token::<32>());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_sealed_opens_as_it_was(plain in proptest::collection::vec(any::<u8>(), 0..600), name in "[ -~]{0,20}") {
+            let keyring = keyring();
+            let binding = Binding { name: &name, ..HERE };
+            let sealed = keyring.seal(binding, &plain);
+            prop_assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            prop_assert!(sealed.len() <= plain.len().div_ceil(3) * 4 + 45);
+            prop_assert_eq!(opened(&keyring, binding, &sealed), Some(plain));
+        }
+
+        #[test]
+        fn what_was_not_sealed_never_opens(text in "\\PC*|[A-Za-z0-9_-]{0,200}") {
+            prop_assert_eq!(keyring().open(HERE, &text), Err(Unopened));
+        }
+
+        #[test]
+        fn different_bindings_have_different_associated_data(
+            one in ("[ab]{0,3}", "[ab]{0,3}"),
+            other in ("[ab]{0,3}", "[ab]{0,3}"),
+        ) {
+            prop_assume!(one != other);
+            let data = |(name, origin): &(String, String)| Binding { name, origin, ..HERE }.associated_data();
+            prop_assert_ne!(data(&one), data(&other));
+        }
+    }
+}

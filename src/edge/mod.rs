@@ -1,9 +1,51 @@
-//! The edge: listeners, and every phase of a proxied request. The only folder but `server/` and
-//! `admin/` that names Pingora.
+//! The edge: listeners, and every phase of a proxied request.
+//!
+//! Reads a request, refuses what two parsers could read differently, asks the gateway, and carries
+//! out what it says. The only folder but `server/` and `admin/` that names Pingora; its login
+//! session type is called [`Downstream`] here.
+
+mod answer;
+mod certificates;
+mod context;
+mod failure;
+mod first_byte;
+pub mod forwarded;
+pub mod hygiene;
+mod peer;
+mod redirect;
+mod request;
+mod response;
+mod traffic;
+mod upstream_request;
+
+pub use certificates::Certificates;
+pub use redirect::RedirectToHttps;
+pub use traffic::Traffic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use ipnet::IpNet;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session as Downstream};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+
+use crate::clock::Stopwatch;
+use crate::config::Config;
+use crate::gateway::{Gateway, Outcome};
+use crate::identity::headers::HeaderMapping;
+use crate::telemetry::AccessLog;
+use context::{Context, Progress};
+use first_byte::FirstByteWatch;
+use hygiene::ManagedNames;
 
 /// One of `listeners`, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,4 +110,249 @@ impl Default for Limits {
             http2_idle: Duration::from_mins(5),
         }
     }
+}
+
+/// The proxy as Pingora drives it.
+pub struct Edge {
+    gateway: Arc<Gateway>,
+    limits: Limits,
+    trusted_proxies: Vec<IpNet>,
+    managed: ManagedNames,
+    access_log: Arc<AccessLog>,
+    traffic: Arc<Traffic>,
+}
+
+impl Edge {
+    /// An edge in front of `gateway`.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        gateway: Arc<Gateway>,
+        access_log: Arc<AccessLog>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        let standard = HeaderMapping::standard(&crate::identity::ClaimNames::default(), usize::MAX);
+        let managed = gateway
+            .routes
+            .mapped_header_names()
+            .cloned()
+            .chain(standard.headers.into_iter().map(|mapped| mapped.name));
+        Self {
+            managed: ManagedNames::new(managed),
+            limits: config.limits.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            gateway,
+            access_log,
+            traffic,
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.gateway.clock.now(), self.traffic.enter())
+    }
+
+    /// No modules: the default one would cost every request a boxed value for compression we don't do.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, down: &mut Downstream, _ctx: &mut Context) -> pingora::Result<()> {
+        // Pingora has turned keep-alive off where framing is doubtful: it is never turned on here.
+        if down.get_keepalive().is_some() {
+            down.set_keepalive(Some(self.limits.idle.as_secs().max(1)));
+        }
+        down.set_write_timeout(Some(self.limits.write));
+        Ok(())
+    }
+
+    async fn request_filter(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
+        match self.decide(down, ctx).await? {
+            Outcome::Forward(forward) => {
+                ctx.forward(forward);
+                self.prepare(down, ctx).await
+            }
+            Outcome::Reply(answer) => {
+                ctx.answered(&answer);
+                self.answer(down, ctx, answer.reply).await
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        down: &mut Downstream,
+        ctx: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        let peer = peer::of(&forward.route.upstream, down.req_header())?;
+        ctx.upstream = peer._address.as_inet().copied();
+        ctx.upstream_watch = Some(Stopwatch::start());
+        Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _down: &mut Downstream,
+        _reused: bool,
+        _peer: &HttpPeer,
+        connection: std::os::fd::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let timeouts = ctx.forwarding().map(|forward| forward.route.upstream.timeouts);
+        let shorter = timeouts.filter(|timeouts| timeouts.first_byte < timeouts.between_bytes);
+        if let Some(timeouts) = shorter.filter(|_| !ctx.upgraded) {
+            ctx.first_byte = Some(FirstByteWatch::start(connection, timeouts.first_byte));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        down: &mut Downstream,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        self.write_upstream_request(down.req_header(), request, forward, ctx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _down: &mut Downstream,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        if let Some(watch) = &ctx.first_byte {
+            watch.progress();
+        }
+        ctx.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        if !ctx.upgraded && ctx.body_received > forward.route.body_limit.unwrap_or(self.limits.body) {
+            return Err(Error::explain(ErrorType::HTTPStatus(413), "request body over its limit").into_down());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        down: &mut Downstream,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !response.status.is_informational()) {
+            watch.disarm();
+        }
+        if let Some(watch) = &ctx.upstream_watch {
+            ctx.upstream_time.get_or_insert(watch.elapsed());
+        }
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        self.write_response(down.req_header(), response, forward)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _down: &mut Downstream,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing has been sent, so trying again is always safe.
+        let allowed = ctx.forwarding().map_or(0, |forward| forward.route.upstream.retries.connect);
+        error.set_retry(ctx.connect_attempts < allowed);
+        ctx.connect_attempts += 1;
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        down: &mut Downstream,
+        mut error: Box<Error>,
+        ctx: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        if let Some(watch) = &ctx.first_byte {
+            watch.disarm();
+            if watch.expired() {
+                // What looks like a broken connection is our own doing.
+                error.etype = ErrorType::ReadTimedout;
+                error.set_retry(false);
+                return error.into_up();
+            }
+        }
+        let allowed = ctx.forwarding().map_or(0, |forward| forward.route.upstream.retries.stale_connection);
+        let repeatable = down.req_header().method.is_idempotent() && !down.as_ref().retry_buffer_truncated();
+        error.retry.decide_reuse(reused);
+        if !repeatable || !reused || ctx.stale_retries >= allowed || down.response_written().is_some() {
+            error.set_retry(false);
+        }
+        if error.retry() {
+            ctx.stale_retries += 1;
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, down: &mut Downstream, error: &Error, ctx: &mut Context) -> FailToProxy {
+        self.fail(down, error, ctx).await
+    }
+
+    fn suppress_error_log(&self, _down: &Downstream, _ctx: &Context, _error: &Error) -> bool {
+        // `fail` has said what an operator needs, without query or addresses of people.
+        true
+    }
+
+    fn request_summary(&self, down: &Downstream, _ctx: &Context) -> String {
+        // Never the query: it may hold a code or a token.
+        let request = down.req_header();
+        format!("{} {}", request.method, request.uri.path())
+    }
+
+    async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Context) {
+        self.log(down, ctx);
+    }
+}
+
+impl Edge {
+    /// What must hold before a request that may pass goes on: a body within the limit, and time-outs
+    /// that fit a stream.
+    async fn prepare(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
+        let Some(forward) = ctx.forwarding() else { return never_forwarded() };
+        let limit = forward.route.body_limit.unwrap_or(self.limits.body);
+        let stream_idle = forward.route.upstream.timeouts.stream_idle;
+        let announced = down
+            .req_header()
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            let answer = self.gateway.refuse_at_edge(
+                down.req_header(),
+                &ctx.request_id,
+                crate::pages::Problem::BodyTooLarge,
+            );
+            ctx.answered(&answer);
+            return self.answer(down, ctx, answer.reply.closing()).await;
+        }
+        if down.is_upgrade_req() {
+            ctx.upgraded = true;
+            // The default of a minute is for bodies, not for a socket that may be silent.
+            down.set_read_timeout(Some(stream_idle));
+        }
+        Ok(false)
+    }
+}
+
+/// A phase that only a forwarded request can reach was reached by another one: fail closed.
+fn never_forwarded<T>() -> pingora::Result<T> {
+    Error::e_explain(ErrorType::HTTPStatus(500), "not a forwarded request")
+}
+
+/// Whether the method is one that has no meaning here.
+fn is_refused_method(method: &Method) -> bool {
+    method == Method::TRACE || method == Method::CONNECT
 }

@@ -2,7 +2,7 @@
 
 mod guarded;
 
-pub use guarded::GuardedClient;
+pub use guarded::{GuardedClient, is_loopback};
 
 use std::time::Duration;
 
@@ -45,8 +45,19 @@ pub struct Config {
     pub total_timeout: Duration,
     /// PEM certificates trusted instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
+    /// Where plain http is spoken.
+    pub plain_http: PlainHttp,
     /// An HTTP proxy on the way out; the environment's proxy settings are not looked at.
     pub proxy: Option<url::Url>,
+}
+
+/// Where a provider may be spoken to without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// On this machine alone.
+    LoopbackOnly,
+    /// Anywhere: the operator insists (`danger_plain_http`).
+    DangerAnywhere,
 }
 
 impl Default for Config {
@@ -55,6 +66,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(2),
             total_timeout: Duration::from_secs(5),
             ca_pem: None,
+            plain_http: PlainHttp::LoopbackOnly,
             proxy: None,
         }
     }

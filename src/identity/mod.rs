@@ -88,6 +88,11 @@ impl Claims {
         &self.0
     }
 
+    /// Takes out the members of these names.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.0.retain(|name, _| !names.contains(&name.as_str()));
+    }
+
     /// Adds the members of `other` that are not here yet; what an ID token says stands.
     pub fn fill_from(&mut self, other: Self) {
         for (name, value) in other.0 {
@@ -186,5 +191,96 @@ impl Identity {
             },
         };
         self.claims.get(&self.names.email).and_then(Value::as_str).filter(|_| verified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims(members: &Value) -> Claims {
+        Claims::new(members.as_object().unwrap().clone())
+    }
+
+    fn identity(members: &Value) -> Identity {
+        Identity {
+            provider: ProviderName::parse("workforce").unwrap(),
+            names: Arc::new(ClaimNames::default()),
+            claims: claims(members),
+        }
+    }
+
+    #[rstest]
+    #[case("a", true)]
+    #[case("work_force-2", true)]
+    #[case("", false)]
+    #[case("Workforce", false)]
+    #[case("work.force", false)]
+    #[case("work/force", false)]
+    #[case("wörk", false)]
+    #[case("a b", false)]
+    #[case("a=b;", false)]
+    fn a_provider_name_fits_cookie_names_and_paths(#[case] name: &str, #[case] fits: bool) {
+        assert_eq!(ProviderName::parse(name).is_ok(), fits);
+    }
+
+    #[test]
+    fn a_provider_name_has_at_most_32_characters() {
+        assert!(ProviderName::parse(&"a".repeat(32)).is_ok());
+        assert_eq!(ProviderName::parse(&"a".repeat(33)), Err(NotAProviderName));
+    }
+
+    #[rstest]
+    #[case::name("sub", Some(json!("7")))]
+    #[case::inside("address.city", Some(json!("Delft")))]
+    #[case::deep("a.b.c", Some(json!(1)))]
+    #[case::own_name_with_a_dot("p1.region", Some(json!("eu")))]
+    #[case::null("nothing", None)]
+    #[case::null_inside("address.street", None)]
+    #[case::absent("other", None)]
+    #[case::below_a_string("sub.x", None)]
+    #[case::below_a_list("list.0", None)]
+    #[case::empty("", None)]
+    fn a_path_reaches_into_objects(#[case] path: &str, #[case] found: Option<Value>) {
+        let claims = claims(&json!({
+            "sub": "7", "nothing": null, "list": [1], "a": {"b": {"c": 1}},
+            "address": {"city": "Delft", "street": null}, "p1.region": "eu", "p1": {"region": "na"},
+        }));
+        assert_eq!(claims.get(&ClaimPath::new(path)), found.as_ref());
+    }
+
+    #[test]
+    fn what_the_id_token_says_stands() {
+        let mut id_token = claims(&json!({ "sub": "7", "email": "a@b.test", "name": null }));
+        id_token.fill_from(claims(&json!({ "sub": "8", "email": "x@y.test", "name": "Kim", "zone": "CET" })));
+        assert_eq!(
+            id_token,
+            claims(&json!({ "sub": "7", "email": "a@b.test", "name": "Kim", "zone": "CET" }))
+        );
+    }
+
+    #[rstest]
+    #[case(json!(["a", "b"]), &["a", "b"])]
+    #[case(json!("a b"), &["a b"])]
+    #[case(json!(["a", 1, null, ["b"]]), &["a"])]
+    #[case(json!({"a": 1}), &[])]
+    #[case(json!(1), &[])]
+    fn groups_are_strings(#[case] groups: Value, #[case] read: &[&str]) {
+        assert_eq!(identity(&json!({ "groups": groups })).groups().collect::<Vec<_>>(), read);
+    }
+
+    #[rstest]
+    #[case(json!({"email": "a@b.test", "email_verified": true}), Some("a@b.test"))]
+    #[case(json!({"email": "a@b.test", "email_verified": "true"}), Some("a@b.test"))]
+    #[case(json!({"email": "a@b.test", "email_verified": "false"}), None)]
+    #[case(json!({"email": "a@b.test", "email_verified": "True"}), None)]
+    #[case(json!({"email": "a@b.test", "email_verified": 1}), None)]
+    #[case(json!({"email": "a@b.test"}), None)]
+    #[case(json!({"email": ["a@b.test"], "email_verified": true}), None)]
+    fn nothing_but_true_verifies_an_address(#[case] claims: Value, #[case] email: Option<&str>) {
+        assert_eq!(identity(&claims).verified_email(), email);
     }
 }

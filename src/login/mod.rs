@@ -1,1 +1,92 @@
 //! Signing in: one attempt from the first redirect to a session.
+//!
+//! A login lives in one sealed cookie per attempt and in the `state` parameter, which is sealed
+//! too: a callback whose cookie is gone still knows the page it was for. S256 PKCE, state and nonce
+//! always. Nothing here restarts a login by itself.
+
+pub mod attempt;
+pub mod callback;
+pub mod loop_guard;
+pub mod rate;
+pub mod return_to;
+pub mod sign_out;
+pub mod start;
+
+use std::sync::Arc;
+
+use cookie::SameSite;
+
+use crate::oidc::ResponseMode;
+use crate::oidc::provider::Provider;
+use crate::reply::SetCookie;
+use crate::route::origin::Origin;
+use crate::session::{self, Scope};
+
+/// Where people sign in: one provider at one origin.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The origin.
+    pub origin: Origin,
+    /// The session that a login there makes.
+    pub scope: Scope,
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// Where the authorization response comes back to, built from the origin alone.
+    pub redirect_uri: String,
+    /// What login cookies are named before their id: `__Host-vestibule-login-`.
+    pub cookie_prefix: String,
+    /// The loop guard's cookie.
+    pub loop_cookie: String,
+}
+
+impl SignIn {
+    /// The place for `provider` at `origin`, with its callback at `callback_path`.
+    #[must_use]
+    pub fn new(
+        origin: &Origin,
+        scope: Scope,
+        provider: Arc<Provider>,
+        callback_path: &str,
+        cookie_name: &str,
+    ) -> Self {
+        let prefix = session::prefix(scope.transport);
+        Self {
+            redirect_uri: format!("{origin}{callback_path}"),
+            cookie_prefix: format!("{prefix}{cookie_name}-login-"),
+            // A dot can't stand in a provider's name, so no session cookie has this one.
+            loop_cookie: format!("{prefix}{cookie_name}.loop"),
+            origin: origin.clone(),
+            scope,
+            provider,
+        }
+    }
+
+    /// Login cookies come back with the authorization response. A form is posted across sites,
+    /// where a Lax cookie stays behind.
+    const fn same_site(response_mode: ResponseMode) -> SameSite {
+        match response_mode {
+            ResponseMode::Query => SameSite::Lax,
+            ResponseMode::FormPost => SameSite::None,
+        }
+    }
+
+    fn set_login_cookie(&self, name: &str, value: &str) -> SetCookie {
+        let same_site = Self::same_site(self.provider.config().response_mode);
+        SetCookie::new(name, value, self.scope.transport, same_site)
+            .max_age(attempt::LIFETIME.as_secs())
+            .partitioned(self.scope.partitioned)
+    }
+
+    fn clear_login_cookie(&self, name: &str) -> SetCookie {
+        let same_site = Self::same_site(self.provider.config().response_mode);
+        SetCookie::clear(name, self.scope.transport, same_site).partitioned(self.scope.partitioned)
+    }
+
+    /// Whether a cookie of this name is one of a login here.
+    #[must_use]
+    pub fn owns_cookie(&self, name: &str) -> bool {
+        name.starts_with(&self.cookie_prefix)
+            || name == self.loop_cookie
+            || session::cookie::is_own(name, &self.scope)
+    }
+}

@@ -3,10 +3,38 @@
 //! `openidconnect` does discovery, requests, code exchange and ID token verification; the files
 //! here add what it leaves out. [`provider::Provider`] is the only one that does I/O.
 
+mod answer;
+pub mod authorization;
+pub mod authorization_response;
+pub mod circuit;
+mod client_auth;
+pub mod discovery;
+pub mod error;
+pub mod id_token;
+pub mod json;
+pub mod jwks;
+mod jws;
+mod kept;
+mod logout;
 pub mod provider;
+mod retry;
+#[cfg(test)]
+mod testing;
+pub mod token;
+mod userinfo;
+
+pub use authorization::{AuthorizationParams, AuthorizationRequest, code_challenge};
+pub use authorization_response::{AuthorizationResponse, Code, ProviderError};
+pub use discovery::Metadata;
+pub use error::{Error, Misbehaved, Rejected, Unavailable};
+pub use id_token::ValidatedIdToken;
+pub use jwks::Budget;
+pub use provider::{Provider, ProviderStatus};
+pub use token::TokenSet;
 
 use std::time::Duration;
 
+use openidconnect::core::CoreJwsSigningAlgorithm;
 use secrecy::SecretString;
 
 use crate::http_client;
@@ -81,6 +109,30 @@ pub enum SigningAlgorithm {
     Es256,
     /// Ed25519.
     EdDsa,
+}
+
+impl SigningAlgorithm {
+    /// Its name in the `alg` of a header
+    /// ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
+    /// [RFC 8037 §3.1](https://www.rfc-editor.org/rfc/rfc8037#section-3.1)).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    const fn core(self) -> CoreJwsSigningAlgorithm {
+        match self {
+            Self::Rs256 => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            Self::Ps256 => CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+            Self::Es256 => CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            Self::EdDsa => CoreJwsSigningAlgorithm::EdDsa,
+        }
+    }
 }
 
 /// When the userinfo endpoint is asked.

@@ -2,6 +2,9 @@
 //!
 //! In one entry different keys must all hold; `groups`, `emails` and `domains` mean any of. All
 //! entries must hold. Without an entry any signed-in identity passes.
+//!
+//! An e-mail address counts only when the provider has verified it and it can be read in one way:
+//! addresses that parsers disagree on (quotes, comments, several `@`) match no rule.
 
 use crate::identity::Identity;
 
@@ -36,7 +39,222 @@ impl Policy {
     /// Decides for one identity.
     #[must_use]
     pub fn evaluate(&self, identity: &Identity) -> Verdict {
-        let _ = identity;
-        unimplemented!()
+        let failed = self.entries.iter().find_map(|entry| entry.failed_key(identity));
+        failed.map_or(Verdict::Allow, Verdict::Deny)
+    }
+}
+
+impl Requirement {
+    /// The first key that doesn't hold.
+    fn failed_key(&self, identity: &Identity) -> Option<&'static str> {
+        if !self.groups.is_empty() && !identity.groups().any(|group| self.groups.iter().any(|g| g == group)) {
+            return Some("groups");
+        }
+        if self.emails.is_empty() && self.domains.is_empty() {
+            return None;
+        }
+        let address = identity.verified_email().and_then(Address::parse);
+        let is_listed = |address: Address| {
+            self.emails.iter().any(|email| Address::parse(email).is_some_and(|email| email.is(address)))
+        };
+        if !self.emails.is_empty() && !address.is_some_and(is_listed) {
+            return Some("emails");
+        }
+        // The domain itself and nothing below it: `example.com` is not `x.example.com`.
+        let is_of = |address: Address| self.domains.iter().any(|d| d.eq_ignore_ascii_case(address.domain));
+        if !self.domains.is_empty() && !address.is_some_and(is_of) {
+            return Some("domains");
+        }
+        None
+    }
+}
+
+/// An e-mail address that can be read in one way only: a `Dot-string` (or a list of atoms with
+/// empty ones between, as some providers give out) and a DNS name
+/// ([RFC 5321 §4.1.2](https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2)), neither quoted.
+/// `%` and `!` are atoms to the RFC, but old mailers route by them to another domain.
+#[derive(Debug, Clone, Copy)]
+struct Address<'a> {
+    local: &'a str,
+    domain: &'a str,
+}
+
+impl<'a> Address<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (local, domain) = text.split_once('@')?;
+        let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || b".#$&'*+-/=?^_`{|}~".contains(&byte);
+        let one_way = !local.is_empty() && local.bytes().all(is_atom) && is_dns_name(domain);
+        one_way.then_some(Self { local, domain })
+    }
+
+    /// The local part is the mail server's own business, so its case counts; the domain's doesn't.
+    fn is(self, other: Address<'_>) -> bool {
+        self.local == other.local && self.domain.eq_ignore_ascii_case(other.domain)
+    }
+}
+
+fn is_dns_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::identity::{ClaimNames, Claims, EmailVerified, ProviderName};
+
+    fn identity(claims: &Value) -> Identity {
+        Identity {
+            provider: ProviderName::parse("workforce").unwrap(),
+            names: Arc::new(ClaimNames::default()),
+            claims: Claims::new(claims.as_object().unwrap().clone()),
+        }
+    }
+
+    fn list(values: &[&str]) -> Vec<String> {
+        values.iter().map(|&value| value.to_owned()).collect()
+    }
+
+    fn entry(groups: &[&str], emails: &[&str], domains: &[&str]) -> Requirement {
+        Requirement { groups: list(groups), emails: list(emails), domains: list(domains) }
+    }
+
+    fn decide(entries: Vec<Requirement>, claims: &Value) -> Verdict {
+        Policy { entries }.evaluate(&identity(claims))
+    }
+
+    #[test]
+    fn without_rules_any_identity_passes() {
+        assert_eq!(Policy::default().evaluate(&identity(&json!({}))), Verdict::Allow);
+    }
+
+    #[rstest]
+    #[case::one_of_them(json!(["x", "staff"]), Verdict::Allow)]
+    #[case::a_single_string(json!("staff"), Verdict::Allow)]
+    #[case::another_case(json!(["Staff"]), Verdict::Deny("groups"))]
+    #[case::a_longer_name(json!(["staff2"]), Verdict::Deny("groups"))]
+    #[case::a_blank_behind(json!(["staff "]), Verdict::Deny("groups"))]
+    #[case::a_joined_list(json!("x,staff"), Verdict::Deny("groups"))]
+    #[case::none(json!([]), Verdict::Deny("groups"))]
+    #[case::null(json!(null), Verdict::Deny("groups"))]
+    #[case::an_object(json!({"staff": true}), Verdict::Deny("groups"))]
+    #[case::a_list_inside(json!([["staff"]]), Verdict::Deny("groups"))]
+    fn groups_are_compared_byte_by_byte(#[case] groups: Value, #[case] verdict: Verdict) {
+        assert_eq!(decide(vec![entry(&["staff", "it"], &[], &[])], &json!({ "groups": groups })), verdict);
+    }
+
+    #[test]
+    fn an_absent_claim_denies() {
+        assert_eq!(decide(vec![entry(&["staff"], &[], &[])], &json!({})), Verdict::Deny("groups"));
+        assert_eq!(decide(vec![entry(&[], &["a@b.test"], &[])], &json!({})), Verdict::Deny("emails"));
+        assert_eq!(decide(vec![entry(&[], &[], &["b.test"])], &json!({})), Verdict::Deny("domains"));
+    }
+
+    #[rstest]
+    #[case::all_keys("kim@example.com", json!(["staff"]), Verdict::Allow)]
+    #[case::other_group("kim@example.com", json!(["guests"]), Verdict::Deny("groups"))]
+    #[case::other_address("joe@example.com", json!(["staff"]), Verdict::Deny("emails"))]
+    fn keys_of_one_entry_hold_together(#[case] email: &str, #[case] groups: Value, #[case] verdict: Verdict) {
+        let rule = entry(&["staff"], &["kim@example.com"], &["example.com"]);
+        let claims = json!({ "email": email, "email_verified": true, "groups": groups });
+        assert_eq!(decide(vec![rule], &claims), verdict);
+    }
+
+    #[test]
+    fn entries_hold_together() {
+        let rules = vec![entry(&["staff"], &[], &[]), entry(&["finance"], &[], &[])];
+        assert_eq!(decide(rules.clone(), &json!({ "groups": ["staff", "finance"] })), Verdict::Allow);
+        assert_eq!(decide(rules.clone(), &json!({ "groups": ["staff"] })), Verdict::Deny("groups"));
+        assert_eq!(decide(rules, &json!({ "groups": ["finance"] })), Verdict::Deny("groups"));
+    }
+
+    #[rstest]
+    #[case::as_written("kim@example.com", true)]
+    #[case::domain_in_upper_case("kim@EXAMPLE.com", true)]
+    #[case::tagged("kim+x@example.com", true)]
+    #[case::below("kim@x.example.com", false)]
+    #[case::longer("kim@notexample.com", false)]
+    #[case::suffix("kim@example.com.evil.test", false)]
+    #[case::trailing_dot("kim@example.com.", false)]
+    #[case::two_ats("kim@evil.test@example.com", false)]
+    #[case::two_ats_behind("kim@example.com@evil.test", false)]
+    #[case::quoted("\"kim@evil.test\"@example.com", false)]
+    #[case::quoted_at_front("\"kim\"@example.com", false)]
+    #[case::comma("kim@evil.test,x@example.com", false)]
+    #[case::comma_in_local("a,kim@example.com", false)]
+    #[case::display_name("Kim <kim@example.com>", false)]
+    #[case::comment("kim@example.com(evil.test)", false)]
+    #[case::blank("kim@example.com ", false)]
+    #[case::blank_in_front(" kim@example.com", false)]
+    #[case::line_break("kim@evil.test\n@example.com", false)]
+    #[case::nul("kim@example.com\0.evil.test", false)]
+    #[case::no_local("@example.com", false)]
+    #[case::no_domain("kim@", false)]
+    #[case::no_at("example.com", false)]
+    #[case::back_slash("kim\\@example.com", false)]
+    #[case::full_width("kim@example．com", false)]
+    #[case::kelvin_sign("\u{212a}im@example.com", false)]
+    #[case::address_literal("kim@[127.0.0.1]", false)]
+    #[case::percent_route("kim%evil.test@example.com", false)]
+    #[case::bang_path("evil.test!kim@example.com", false)]
+    fn a_domain_is_read_strictly(#[case] email: &str, #[case] allowed: bool) {
+        let rule = vec![entry(&[], &[], &["Example.com", "other.test"])];
+        let verdict = decide(rule, &json!({ "email": email, "email_verified": true }));
+        assert_eq!(verdict, if allowed { Verdict::Allow } else { Verdict::Deny("domains") }, "{email:?}");
+    }
+
+    #[rstest]
+    #[case("kim@example.com", Verdict::Allow)]
+    #[case("kim@EXAMPLE.COM", Verdict::Allow)]
+    #[case("Kim@example.com", Verdict::Deny("emails"))]
+    #[case("kim@example.org", Verdict::Deny("emails"))]
+    fn an_address_is_compared_exactly_but_for_the_case_of_its_domain(
+        #[case] email: &str,
+        #[case] verdict: Verdict,
+    ) {
+        let rule = vec![entry(&[], &["kim@Example.com"], &[])];
+        assert_eq!(decide(rule, &json!({ "email": email, "email_verified": true })), verdict);
+    }
+
+    #[rstest]
+    #[case(json!(true), Verdict::Allow)]
+    #[case(json!(false), Verdict::Deny("domains"))]
+    #[case(json!(null), Verdict::Deny("domains"))]
+    #[case(json!(1), Verdict::Deny("domains"))]
+    #[case(json!("yes"), Verdict::Deny("domains"))]
+    fn an_address_counts_only_when_verified(#[case] verified: Value, #[case] verdict: Verdict) {
+        let rule = vec![entry(&[], &[], &["example.com"])];
+        let claims = json!({ "email": "kim@example.com", "email_verified": verified });
+        assert_eq!(decide(rule, &claims), verdict);
+    }
+
+    #[test]
+    fn an_operator_may_vouch_for_the_addresses_of_a_provider() {
+        let mut kim = identity(&json!({ "email": "kim@example.com" }));
+        kim.names = Arc::new(ClaimNames { email_verified: EmailVerified::Assume, ..ClaimNames::default() });
+        let policy = Policy { entries: vec![entry(&[], &[], &["example.com"])] };
+        assert_eq!(policy.evaluate(&kim), Verdict::Allow);
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_a_domain_rule_ends_with_the_only_at_and_that_domain(email in "[a-z@., \"<>\\\\]{0,6}@example\\.com") {
+            let rule = vec![entry(&[], &[], &["example.com"])];
+            if decide(rule, &json!({ "email": email, "email_verified": true })) == Verdict::Allow {
+                prop_assert_eq!(email.matches('@').count(), 1);
+                prop_assert!(email.ends_with("@example.com"));
+            }
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! Everything here is pure. Nothing is rewritten: what is decided on is what is forwarded.
 
 pub mod origin;
+pub mod origin_headers;
+mod own;
 pub mod path;
+mod reading;
 pub mod table;
 pub mod upstream;
 

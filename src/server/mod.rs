@@ -1,6 +1,25 @@
 //! Putting the parts together, starting and stopping.
+//!
+//! [`run`] is the composition root: configuration → stores, providers, gateway → Pingora's server,
+//! its listeners and the background work. Everything is built before the first listener opens.
 
+mod compose;
+mod drain;
+mod listeners;
+mod providers;
+mod resolver;
+
+use std::sync::Arc;
 use std::time::Duration;
+
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
+
+use crate::admin;
+use crate::config::Config;
+use crate::edge::Edge;
+use crate::telemetry::AccessLog;
 
 /// `shutdown`, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,4 +34,64 @@ impl Default for ShutdownConfig {
     fn default() -> Self {
         Self { delay: Duration::from_secs(5), grace: Duration::from_secs(20) }
     }
+}
+
+/// Why the gateway doesn't start. All of them end the process with exit status 1.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address can't be had.
+    #[error("listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A part can't be built from what the configuration names.
+    #[error("{0}")]
+    Part(String),
+}
+
+/// Serves until told to stop; the process then ends with the exit status of the design.
+///
+/// # Errors
+/// [`StartError`] before the first request is served.
+pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
+    let admin_address = listeners::claim(&config)?;
+    let access_log = Arc::new(AccessLog::new(&config.log));
+    let parts = compose::compose(&mut config)?;
+    parts.metrics.watch(&access_log);
+    let (gateway, upstreams) = (parts.gateway, parts.upstreams);
+    resolver::resolve_once(&upstreams);
+
+    let conf = ServerConf {
+        threads: config.threads,
+        // We end the process ourselves, as soon as nothing is left; Pingora would sleep it out.
+        grace_period_seconds: Some(config.shutdown.grace.as_secs() + 60),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None::<Opt>, conf);
+    server.bootstrap();
+
+    let lifecycle = Arc::new(drain::Lifecycle::new(config.shutdown, Arc::clone(&access_log)));
+    let edge = Edge::new(&config, Arc::clone(&gateway), access_log, lifecycle.traffic());
+    listeners::add(&mut server, &config, edge, &gateway)?;
+    let health = Arc::new(admin::Health::new(
+        lifecycle.readiness(),
+        Arc::clone(&gateway),
+        parts.providers.clone(),
+        parts.metrics,
+    ));
+    listeners::add_admin(&mut server, admin_address, config.admin.probes, &health);
+    server.add_service(background_service("providers", providers::Upkeep::new(&parts.providers)?));
+    server.add_service(background_service("upstream names", resolver::Resolver::new(upstreams)));
+    server.add_service(background_service(
+        "listener probe",
+        listeners::Probe::new(&config, lifecycle.readiness()),
+    ));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    server.run(RunArgs { shutdown_signal: Box::new(drain::Signals::new(lifecycle)) });
+    // `run` returns only when Pingora's own, longer grace period is over.
+    std::process::exit(1)
 }

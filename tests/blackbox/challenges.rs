@@ -259,16 +259,6 @@ fn a_method_nobody_takes_is_405_before_anyone_signs_in() {
 }
 
 #[test]
-fn rules_with_methods_make_the_methods_of_their_route() {
-    let site =
-        with_rule(&json!([{ "groups": ["staff"] }, { "groups": ["directors"], "methods": ["GET", "POST"] }]));
-    for (request, expected) in [("DELETE /ruled", 405), ("POST /ruled", 401), ("HEAD /ruled", 401)] {
-        assert_eq!(site.gateway.ask(request, NAVIGATE).status, expected, "{request}");
-    }
-    site.upstream.saw_nothing();
-}
-
-#[test]
 fn signing_in_from_the_401_leads_back_to_the_page() {
     let site = Site::start();
     let response = site.gateway.ask("GET /private?x=1", "Accept: application/json\r\n");

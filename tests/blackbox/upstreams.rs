@@ -221,7 +221,7 @@ fn an_upstream_that_never_answers_is_504() {
     let site = Site::with(|config, upstream| {
         config.route(json!({
             "id": "slow", "match": { "path": "/slow" }, "auth": "public",
-            "upstream": { "servers": [upstream.url()], "timeouts": { "connect": "1s", "first_byte": "1s", "between_bytes": "1s" } },
+            "upstream": { "servers": [upstream.url()], "timeouts": { "connect": "1s", "first_byte": "1s" } },
         }))
     });
     site.upstream.at("/slow", Behaviour::NeverAnswers);

@@ -1,0 +1,71 @@
+//! Writing an answer of ours, and the line that every request leaves.
+
+use http::{HeaderName, HeaderValue, Method};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session as Downstream;
+
+use super::Edge;
+use super::context::Context;
+use crate::reply::{Connection, Reply};
+use crate::telemetry::Entry;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Edge {
+    /// Writes `reply` downstream. Holds the only `Ok(true)`: the request has been answered.
+    pub(super) async fn answer(
+        &self,
+        down: &mut Downstream,
+        ctx: &mut Context,
+        reply: Reply,
+    ) -> pingora::Result<bool> {
+        ctx.status = Some(reply.status);
+        let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + 3))?;
+        for (name, value) in &reply.headers {
+            head.append_header(name.clone(), value.clone())?;
+        }
+        head.insert_header(X_REQUEST_ID.clone(), ctx.request_id.header_value())?;
+        // Without a length Pingora would close the connection after every answer.
+        head.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()))?;
+        if reply.connection == Connection::Close {
+            down.set_keepalive(None);
+        }
+        let bodyless = down.req_header().method == Method::HEAD || reply.body.is_empty();
+        down.write_response_header(Box::new(head), bodyless).await?;
+        if !bodyless {
+            down.write_response_body(Some(reply.body), true).await?;
+        }
+        Ok(true)
+    }
+
+    /// The access log line, and the counters.
+    pub(super) fn log(&self, down: &Downstream, ctx: &Context) {
+        let request = down.req_header();
+        let status = down.response_written().map(|head| head.status).or(ctx.status);
+        let total = ctx.watch.elapsed();
+        self.gateway.metrics.request(ctx.decision, status, total);
+        let host = request
+            .headers
+            .get(http::header::HOST)
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
+        self.access_log.write(&Entry {
+            time: ctx.time,
+            request_id: &ctx.request_id,
+            client: ctx.client,
+            method: &request.method,
+            host: host.unwrap_or_default(),
+            path: request.uri.path(),
+            protocol: request.version,
+            status,
+            route: ctx.route.as_ref().map(|route| &*route.id),
+            decision: ctx.decision,
+            reason: ctx.reason,
+            identity: ctx.forwarding().and_then(|forward| forward.session()).map(|live| live.identity()),
+            upstream: ctx.upstream,
+            total,
+            upstream_time: ctx.upstream_time,
+            bytes_out: down.body_bytes_sent() as u64,
+        });
+    }
+}

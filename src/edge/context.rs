@@ -1,0 +1,101 @@
+//! What is known of one request while it passes through the phases.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::first_byte::FirstByteWatch;
+use super::forwarded::Client;
+use super::traffic::InFlight;
+use crate::clock::{Stopwatch, Timestamp};
+use crate::gateway::{Answer, Forward};
+use crate::route::Route;
+use crate::telemetry::RequestId;
+use crate::telemetry::labels::Decision;
+
+/// How far a request has come.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Nothing is decided.
+    Started,
+    /// It may pass.
+    Forwarding(Box<Forward>),
+    /// We have answered.
+    Answered,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Context {
+    pub(super) time: Timestamp,
+    pub(super) watch: Stopwatch,
+    pub(super) request_id: RequestId,
+    /// The address that counts: the peer's, or what trusted proxies say.
+    pub(super) client: Option<IpAddr>,
+    /// The client and the proxies before us, for the upstream.
+    pub(super) client_chain: Option<Client>,
+    pub(super) progress: Progress,
+    pub(super) decision: Decision,
+    pub(super) reason: &'static str,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) upstream: Option<SocketAddr>,
+    pub(super) upstream_watch: Option<Stopwatch>,
+    pub(super) upstream_time: Option<Duration>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) first_byte: Option<FirstByteWatch>,
+    pub(super) body_received: u64,
+    pub(super) upgraded: bool,
+    pub(super) connect_attempts: u32,
+    pub(super) stale_retries: u32,
+    _in_flight: InFlight,
+}
+
+impl Context {
+    pub(super) fn new(time: Timestamp, in_flight: InFlight) -> Self {
+        Self {
+            time,
+            watch: Stopwatch::start(),
+            request_id: RequestId::random(),
+            client: None,
+            client_chain: None,
+            progress: Progress::Started,
+            decision: Decision::Refused,
+            reason: "",
+            route: None,
+            upstream: None,
+            upstream_watch: None,
+            upstream_time: None,
+            status: None,
+            first_byte: None,
+            body_received: 0,
+            upgraded: false,
+            connect_attempts: 0,
+            stale_retries: 0,
+            _in_flight: in_flight,
+        }
+    }
+
+    pub(super) fn forward(&mut self, forward: Box<Forward>) {
+        self.decision = Decision::Forwarded;
+        self.route = Some(Arc::clone(&forward.route));
+        self.progress = Progress::Forwarding(forward);
+    }
+
+    pub(super) fn answered(&mut self, answer: &Answer) {
+        self.decision = answer.decision;
+        self.reason = answer.reply.reason;
+        if answer.route.is_some() {
+            self.route.clone_from(&answer.route);
+        }
+        self.progress = Progress::Answered;
+    }
+
+    pub(super) fn forwarding(&self) -> Option<&Forward> {
+        match &self.progress {
+            Progress::Forwarding(forward) => Some(forward),
+            Progress::Started | Progress::Answered => None,
+        }
+    }
+}

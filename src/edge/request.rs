@@ -1,0 +1,194 @@
+//! From Pingora's request to a decision: hygiene, the client, the origin, the gateway.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use http::Version;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session as Downstream;
+
+use super::context::Context;
+use super::forwarded::{self, Client};
+use super::{Edge, hygiene, is_refused_method};
+use crate::gateway::{Inbound, Outcome, ServedOrigin};
+use crate::pages::Problem;
+use crate::route::origin::Scheme;
+use crate::telemetry::{RequestId, Sender};
+
+/// Largest body of a request to an own endpoint.
+const OWN_BODY: usize = 64 * 1024;
+/// How long such a body may take.
+const OWN_BODY_TIME: Duration = Duration::from_secs(5);
+
+/// What the edge has found out about a request head.
+struct Read {
+    client: Client,
+    origin: Option<Arc<ServedOrigin>>,
+}
+
+impl Edge {
+    /// Reads the request and asks the gateway. A panic on the way costs this request alone, and it is
+    /// never forwarded.
+    pub(super) async fn decide(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<Outcome> {
+        let read = match self.read(down, ctx) {
+            Ok(read) => read,
+            Err(problem) => return Ok(self.refused(down, ctx, problem)),
+        };
+        let mut body = Bytes::new();
+        if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
+            body = match own_body(down).await? {
+                Ok(body) => body,
+                Err(problem) => return Ok(self.refused(down, ctx, problem)),
+            };
+        }
+        let inbound = inbound(down.req_header(), &read, ctx, body);
+        let decided = AssertUnwindSafe(self.gateway.handle(&inbound)).catch_unwind().await;
+        let outcome = decided.unwrap_or_else(|_| {
+            self.gateway.metrics.panic();
+            tracing::error!(request_id = ctx.request_id.as_str(), "a decision panicked");
+            self.refused(down, ctx, Problem::Internal)
+        });
+        ctx.client_chain = Some(read.client);
+        Ok(outcome)
+    }
+
+    fn refused(&self, down: &Downstream, ctx: &Context, problem: Problem) -> Outcome {
+        Outcome::Reply(Box::new(self.gateway.refuse_at_edge(down.req_header(), &ctx.request_id, problem)))
+    }
+
+    fn read(&self, down: &Downstream, ctx: &mut Context) -> Result<Read, Problem> {
+        let request = down.req_header();
+        // Every TCP connection has a peer; without one nobody could be trusted.
+        let peer = down.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let peer = peer.ok_or(Problem::BadRequest)?;
+        ctx.client = Some(peer);
+        let trusted = self.is_trusted(peer);
+        let sender = if trusted { Sender::TrustedProxy } else { Sender::Anyone };
+        ctx.request_id = RequestId::of(request.headers.get("x-request-id"), sender);
+        self.check_limits(request)?;
+        self.check_framing(down)?;
+        let client = forwarded::client(peer, &self.trusted_proxies, &request.headers)
+            .map_err(|_| Problem::MalformedHost)?;
+        ctx.client = Some(client.address);
+        let asked = hygiene::read_host(&request.uri, &request.headers).map_err(|_| Problem::MalformedHost)?;
+        // A trusted proxy knows what the browser typed.
+        let authority = client.host.clone().unwrap_or(asked);
+        let origin = self.gateway.origins.named_by(&authority).cloned();
+        let over_tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        if let Some(served) = &origin {
+            let fits = match served.origin.scheme {
+                // TLS ended in front of us: only those who may say so are believed.
+                Scheme::Https => over_tls || trusted || peer.to_canonical().is_loopback(),
+                Scheme::Http => !over_tls,
+            };
+            if !fits {
+                return Err(Problem::Misdirected);
+            }
+        }
+        Ok(Read { client, origin })
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+
+    fn check_limits(&self, request: &RequestHeader) -> Result<(), Problem> {
+        if request.raw_path().len() > self.limits.target {
+            return Err(Problem::TargetTooLong);
+        }
+        let size: usize =
+            request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > self.limits.head_size || request.headers.len() > self.limits.head_fields {
+            return Err(Problem::HeadTooLarge);
+        }
+        Ok(())
+    }
+
+    fn check_framing(&self, down: &Downstream) -> Result<(), Problem> {
+        let request = down.req_header();
+        if is_refused_method(&request.method) {
+            return Err(Problem::MethodNotAllowed);
+        }
+        hygiene::refuse(request.version, &request.headers, &self.managed).map_err(
+            |malformed| match malformed {
+                hygiene::Malformed::Host => Problem::MalformedHost,
+                _ => Problem::Framing,
+            },
+        )?;
+        if request.version != Version::HTTP_2 {
+            // Pingora has cleaned up what it parsed; what it cleaned away shows in the raw head alone.
+            let doubtful = request.headers.contains_key(http::header::TRANSFER_ENCODING)
+                || request.uri.path().contains('%')
+                || down.get_keepalive().is_none();
+            if doubtful && let Some(session) = down.as_downstream().as_http1() {
+                let raw = session.get_headers_raw_bytes();
+                hygiene::refuse_raw_framing(&raw).map_err(|_| Problem::Framing)?;
+                let line = raw.split(|&byte| byte == b'\n').next().unwrap_or_default();
+                // Pingora has escaped what no target may have: bytes beyond ASCII, further blanks.
+                let blanks = line.iter().filter(|&&byte| byte == b' ').count();
+                if blanks != 2 || line.iter().any(|&byte| byte >= 0x80) {
+                    return Err(Problem::MalformedPath);
+                }
+            }
+        }
+        if !is_served_target(request) {
+            return Err(Problem::MalformedPath);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the target is a path, or a whole URL whose path is what we decide on. What the URI can't
+/// represent (bytes, a fragment) is refused: it would be sent on as received.
+fn is_served_target(request: &RequestHeader) -> bool {
+    let uri = &request.uri;
+    let recovered = uri.path_and_query().map(|target| target.as_str().as_bytes());
+    let absolute = uri.scheme().is_some() && uri.authority().is_some();
+    let whole = recovered == Some(request.raw_path())
+        || (absolute && !request.raw_path().contains(&b'#'))
+        // HTTP/2 carries the authority beside the path.
+        || request.version == Version::HTTP_2;
+    request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
+}
+
+fn inbound<'a>(request: &'a RequestHeader, read: &'a Read, ctx: &'a Context, body: Bytes) -> Inbound<'a> {
+    Inbound {
+        parts: request,
+        path: request.uri.path(),
+        query: request.uri.query(),
+        origin: read.origin.as_ref(),
+        request_id: &ctx.request_id,
+        body,
+    }
+}
+
+/// Reads the body of a request to an own endpoint, within limits of size and time.
+async fn own_body(down: &mut Downstream) -> pingora::Result<Result<Bytes, Problem>> {
+    let announced = down.req_header().headers.get(http::header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > OWN_BODY) {
+        return Ok(Err(Problem::BodyTooLarge));
+    }
+    if down.req_header().headers.contains_key(http::header::EXPECT) {
+        down.as_downstream_mut().write_continue_response().await?;
+    }
+    let reading = async {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = down.as_downstream_mut().read_request_body().await? {
+            if body.len() + chunk.len() > OWN_BODY {
+                return Ok(Err(Problem::BodyTooLarge));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Ok(body.freeze()))
+    };
+    match tokio::time::timeout(OWN_BODY_TIME, reading).await {
+        Ok(read) => read,
+        Err(_) => Ok(Err(Problem::RequestTimeout)),
+    }
+}

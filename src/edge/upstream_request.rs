@@ -1,0 +1,132 @@
+//! What goes upstream: the client's request without what only we may say, and what we say.
+//!
+//! Runs once per attempt on a fresh clone, after Pingora has removed what `Connection` names: an
+//! identity header written earlier could be nominated away by the client.
+
+use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Uri};
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, OrErr as _};
+
+use super::Edge;
+use super::context::Context;
+use super::forwarded;
+use super::hygiene::cookies::without_own_cookies;
+use crate::gateway::Forward;
+use crate::route::upstream::{HostHeader, Upstream};
+
+static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Edge {
+    pub(super) fn write_upstream_request(
+        &self,
+        received: &RequestHeader,
+        request: &mut RequestHeader,
+        forward: &Forward,
+        ctx: &Context,
+    ) -> pingora::Result<()> {
+        for name in self.managed.spoofed(&request.headers) {
+            request.remove_header(&name);
+        }
+        let route = &forward.route;
+        write_target(request, received, &route.upstream)?;
+        write_cookies(request, forward)?;
+        if forward.is_protected() && !route.forward_authorization {
+            request.remove_header(&AUTHORIZATION);
+        }
+        for name in &route.request_headers.remove {
+            request.remove_header(name);
+        }
+        for (name, value) in &route.request_headers.set {
+            request.insert_header(name.clone(), value.clone())?;
+        }
+        write_host(request, received, forward)?;
+        let Some(client) = &ctx.client_chain else {
+            return Err(Error::explain(ErrorType::InternalError, "a forwarded request without a client"));
+        };
+        let origin = forward.origin.as_ref().map(|origin| &origin.said);
+        for (name, value) in forwarded::outgoing(client, origin) {
+            request.insert_header(name, value)?;
+        }
+        request.insert_header(X_REQUEST_ID.clone(), ctx.request_id.header_value())?;
+        for (name, value) in forward.identity_headers() {
+            request.insert_header(name.clone(), value.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// The target as decided on, in origin form; a prefix is cut by whole segments, nothing else changes.
+fn write_target(
+    request: &mut RequestHeader,
+    received: &RequestHeader,
+    upstream: &Upstream,
+) -> pingora::Result<()> {
+    let target = received.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let Some(prefix) = &upstream.strip_prefix else {
+        if received.uri.authority().is_some() {
+            request.set_uri(parsed(target)?);
+        }
+        return Ok(());
+    };
+    let prefix = prefix.trim_end_matches('/');
+    let stripped = match target.strip_prefix(prefix) {
+        Some(rest) if rest.is_empty() || rest.starts_with('?') => format!("/{rest}"),
+        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        // The route's path lies under the prefix; another spelling of it doesn't begin with it.
+        _ => target.to_owned(),
+    };
+    // `//host` would be read as an authority by some.
+    let stripped = if stripped.starts_with("//") { target.to_owned() } else { stripped };
+    request.set_uri(parsed(&stripped)?);
+    if !prefix.is_empty() {
+        let value = HeaderValue::from_str(prefix).or_err(ErrorType::InternalError, "strip_prefix")?;
+        request.insert_header(X_FORWARDED_PREFIX.clone(), value)?;
+    }
+    Ok(())
+}
+
+fn parsed(target: &str) -> pingora::Result<Uri> {
+    Uri::builder().path_and_query(target).build().or_err(ErrorType::InternalError, "request target")
+}
+
+/// Own cookies stay here; others keep order and bytes, in one field: HTTP/2 may have split them.
+fn write_cookies(request: &mut RequestHeader, forward: &Forward) -> pingora::Result<()> {
+    let Some(origin) = &forward.origin else { return Ok(()) };
+    if !request.headers.contains_key(COOKIE) {
+        return Ok(());
+    }
+    let kept = without_own_cookies(request.headers.get_all(COOKIE), |name| origin.owns_cookie(name));
+    match kept {
+        Some(kept) => request.insert_header(COOKIE, kept),
+        None => {
+            request.remove_header(&COOKIE);
+            Ok(())
+        }
+    }
+}
+
+fn write_host(
+    request: &mut RequestHeader,
+    received: &RequestHeader,
+    forward: &Forward,
+) -> pingora::Result<()> {
+    let upstream = &forward.route.upstream;
+    let host = match (&upstream.host, &forward.origin) {
+        (HostHeader::Preserve, Some(origin)) => origin.said.host.clone(),
+        // A probe by any Host keeps what it said.
+        (HostHeader::Preserve, None) => match received.headers.get(HOST) {
+            Some(host) => host.clone(),
+            None => return Ok(()),
+        },
+        (HostHeader::Server, _) => {
+            let server = &upstream.server;
+            HeaderValue::from_str(&format!("{}:{}", server.host, server.port))
+                .or_err(ErrorType::InternalError, "upstream host")?
+        }
+        (HostHeader::Name(name), _) => name.clone(),
+    };
+    request.insert_header(HOST, host)
+}

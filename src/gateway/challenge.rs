@@ -1,0 +1,223 @@
+//! The one place that turns a failure into HTTP: failure and kind of client → the right answer.
+
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::client_kind::ClientKind;
+use super::{Answer, Gateway, Inbound, Outcome};
+use crate::login::SignIn;
+use crate::login::return_to::ReturnTo;
+use crate::login::start::{self, Wish};
+use crate::pages::{self, Asked, Problem, problem_json};
+use crate::reply::Reply;
+use crate::route::{ChallengeStyle, Route};
+use crate::telemetry::RequestId;
+use crate::telemetry::labels::{Decision, LoginOutcome, Refusal};
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// [gRPC status codes](https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
+const GRPC_UNAUTHENTICATED: &str = "16";
+const GRPC_PERMISSION_DENIED: &str = "7";
+const GRPC_UNAVAILABLE: &str = "14";
+const GRPC_INTERNAL: &str = "13";
+
+impl Gateway {
+    /// A request that isn't served, whoever asks.
+    pub(super) fn refuse(&self, inbound: &Inbound<'_>, problem: Problem) -> Outcome {
+        Outcome::Reply(Box::new(self.refuse_at_edge(inbound.parts, inbound.request_id, problem)))
+    }
+
+    /// The same for the edge, which refuses before there is an [`Inbound`].
+    #[must_use]
+    pub fn refuse_at_edge(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Answer {
+        self.metrics.refused(Refusal::of_reason(problem.reason()));
+        let decision = if problem.status().is_server_error() { Decision::Failed } else { Decision::Refused };
+        Answer { reply: self.problem(parts, request_id, problem), decision, route: None }
+    }
+
+    /// A failure after the decision, on the way to or from the upstream.
+    #[must_use]
+    pub fn failed(
+        &self,
+        parts: &Parts,
+        request_id: &RequestId,
+        problem: Problem,
+        reason: &'static str,
+    ) -> Answer {
+        let mut reply = self.problem(parts, request_id, problem);
+        reply.reason = reason;
+        Answer { reply, decision: Decision::Failed, route: None }
+    }
+
+    pub(super) fn method_not_allowed(&self, inbound: &Inbound<'_>, allow: &[Method]) -> Outcome {
+        let mut answer = self.refuse_at_edge(inbound.parts, inbound.request_id, Problem::MethodNotAllowed);
+        let allow = allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        if let Ok(allow) = HeaderValue::from_str(&allow) {
+            answer.reply.headers.insert(ALLOW, allow);
+        }
+        Outcome::Reply(Box::new(answer))
+    }
+
+    /// Nobody can say who is asking: 503, never anonymous, never a login loop.
+    pub(super) fn unknowable(&self, inbound: &Inbound<'_>, route: Option<&Arc<Route>>) -> Outcome {
+        let reply = self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+        Outcome::Reply(Box::new(Answer { reply, decision: Decision::Failed, route: route.cloned() }))
+    }
+
+    /// Somebody is signed in and may not pass, or can't be told to the upstream.
+    pub(super) fn deny(
+        &self,
+        inbound: &Inbound<'_>,
+        route: &Arc<Route>,
+        problem: Problem,
+        reason: &'static str,
+    ) -> Outcome {
+        let mut reply = self.problem(inbound.parts, inbound.request_id, problem);
+        reply.reason = reason;
+        let decision = if problem.status().is_server_error() { Decision::Failed } else { Decision::Denied };
+        Outcome::Reply(Box::new(Answer { reply, decision, route: Some(Arc::clone(route)) }))
+    }
+
+    /// Nobody is signed in: by the design's table.
+    pub(super) fn challenge(
+        &self,
+        inbound: &Inbound<'_>,
+        sign_in: &Arc<SignIn>,
+        route: &Arc<Route>,
+        why: &'static str,
+    ) -> Outcome {
+        let kind = ClientKind::of(&inbound.parts.method, &inbound.parts.headers);
+        let redirect = match route.challenge {
+            ChallengeStyle::Auto => kind == ClientKind::Navigation,
+            ChallengeStyle::Redirect => inbound.parts.method == Method::GET && kind != ClientKind::Grpc,
+            ChallengeStyle::Unauthorized => false,
+        };
+        let mut reply = if redirect {
+            self.redirect_to_sign_in(inbound, sign_in, route)
+        } else {
+            self.sign_in_required(inbound, sign_in, kind)
+        };
+        if reply.reason == Problem::SignInRequired.reason() || reply.status == StatusCode::FOUND {
+            reply.reason = why;
+        }
+        let decision = if reply.status.is_server_error() { Decision::Failed } else { Decision::Challenged };
+        Outcome::Reply(Box::new(Answer { reply, decision, route: Some(Arc::clone(route)) }))
+    }
+
+    /// 302 to the provider; through our own sign-in where starting needs a call to the provider.
+    fn redirect_to_sign_in(&self, inbound: &Inbound<'_>, sign_in: &Arc<SignIn>, route: &Route) -> Reply {
+        let return_to = self.return_to_this(inbound, sign_in);
+        let Some(metadata) = sign_in.provider.metadata() else {
+            let address = self.pages.sign_in_address(pages::SignIn {
+                provider: Some(&sign_in.scope.provider),
+                return_to: Some(return_to.as_str()),
+            });
+            let location = HeaderValue::from_str(&address).unwrap_or(HeaderValue::from_static("/"));
+            return Reply::redirect(StatusCode::FOUND, location, "sign_in");
+        };
+        let wish = Wish { return_to, login_hint: None, prompt: None, authorize: &route.authorize };
+        let (headers, now) = (&inbound.parts.headers, self.clock.now());
+        match start::start(sign_in, &metadata, &self.keyring, headers, &wish, now) {
+            Ok(started) => {
+                self.metrics.login(LoginOutcome::Started);
+                Reply::redirect(StatusCode::FOUND, started.location, "sign_in").cookies(started.cookies)
+            }
+            Err(_) => self.going_round(inbound, sign_in, &wish.return_to),
+        }
+    }
+
+    /// The loop guard's page.
+    pub(super) fn going_round(&self, inbound: &Inbound<'_>, sign_in: &SignIn, return_to: &ReturnTo) -> Reply {
+        self.metrics.login(LoginOutcome::Loop);
+        let offer =
+            pages::SignIn { provider: Some(&sign_in.scope.provider), return_to: Some(return_to.as_str()) };
+        self.pages.login_loop(offer, inbound.request_id)
+    }
+
+    fn sign_in_required(&self, inbound: &Inbound<'_>, sign_in: &SignIn, kind: ClientKind) -> Reply {
+        let return_to = self.return_to_this(inbound, sign_in);
+        let provider = Some(&sign_in.scope.provider);
+        match kind {
+            ClientKind::Head => Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason()),
+            ClientKind::Grpc => grpc(GRPC_UNAUTHENTICATED, Problem::SignInRequired),
+            ClientKind::FrameOrPrefetch | ClientKind::Navigation => {
+                let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
+                self.pages.sign_in_required(Asked::InFrame, offer, inbound.request_id)
+            }
+            ClientKind::NavigationByOtherMethod => {
+                let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
+                self.pages.sign_in_required(Asked::WithBody, offer, inbound.request_id)
+            }
+            ClientKind::Program => {
+                // What a program asked for is no page: where to return is for the application to say.
+                let path = self.pages.sign_in_address(pages::SignIn { provider, return_to: None });
+                let address = format!("{}{path}", sign_in.scope.origin);
+                problem_json(Problem::SignInRequired, inbound.request_id, Some(&address))
+            }
+        }
+    }
+
+    /// The page that this request asks for, as a place to come back to.
+    fn return_to_this(&self, inbound: &Inbound<'_>, sign_in: &SignIn) -> ReturnTo {
+        let target = match inbound.query {
+            Some(query) => format!("{}?{query}", inbound.path),
+            None => inbound.path.to_owned(),
+        };
+        ReturnTo::parse(&target, &sign_in.origin, &self.own_paths()).unwrap_or_else(|_| ReturnTo::root())
+    }
+
+    /// Paths that nobody is ever sent back to.
+    pub(super) fn own_paths(&self) -> [&str; 2] {
+        [&self.paths.prefix, &self.paths.callback]
+    }
+
+    /// A problem in the form that this client can read.
+    pub(super) fn problem(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Reply {
+        let kind = ClientKind::of(&parts.method, &parts.headers);
+        if kind == ClientKind::Grpc && !matches!(problem.status(), StatusCode::BAD_REQUEST) {
+            return grpc(grpc_status(problem), problem);
+        }
+        let reply = if kind.shows_pages() {
+            self.pages.error(problem, request_id)
+        } else {
+            problem_json(problem, request_id, None)
+        };
+        // Where requests can't be told apart any more, nothing further is read from the connection.
+        if matches!(
+            problem,
+            Problem::Framing | Problem::MalformedHost | Problem::HeadTooLarge | Problem::TargetTooLong
+        ) {
+            return reply.closing();
+        }
+        reply
+    }
+}
+
+/// Seconds in `Retry-After`, at least one.
+pub(super) fn retry_after(reply: &mut Reply, after: std::time::Duration) {
+    reply.headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+}
+
+fn grpc_status(problem: Problem) -> &'static str {
+    match problem.status() {
+        StatusCode::UNAUTHORIZED => GRPC_UNAUTHENTICATED,
+        StatusCode::FORBIDDEN => GRPC_PERMISSION_DENIED,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            GRPC_UNAVAILABLE
+        }
+        _ => GRPC_INTERNAL,
+    }
+}
+
+/// A gRPC answer without messages: status 200, the outcome in what would be trailers
+/// ([PROTOCOL-HTTP2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
+fn grpc(status: &'static str, problem: Problem) -> Reply {
+    Reply::empty(StatusCode::OK, problem.reason())
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+        .header(GRPC_STATUS.clone(), HeaderValue::from_static(status))
+        .header(GRPC_MESSAGE.clone(), HeaderValue::from_static(problem.reason()))
+}

@@ -1,0 +1,104 @@
+//! What kind of client is asking: it decides how an anonymous request is answered.
+
+use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, Method};
+
+/// Kinds of client, as far as a challenge cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientKind {
+    /// A person's browser opening a page: it can be sent to the provider.
+    Navigation,
+    /// The same by a method that can't be repeated after signing in.
+    NavigationByOtherMethod,
+    /// A browser loading ahead, or into a frame: nobody is looking, or can't sign in there.
+    FrameOrPrefetch,
+    /// HEAD.
+    Head,
+    /// gRPC.
+    Grpc,
+    /// A program: fetch, XHR, event stream, WebSocket, command line.
+    Program,
+}
+
+impl ClientKind {
+    /// Reads it from method and headers
+    /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)).
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if text(CONTENT_TYPE.as_str()).is_some_and(is_grpc) {
+            return Self::Grpc;
+        }
+        if method == Method::HEAD {
+            return Self::Head;
+        }
+        if headers.contains_key(UPGRADE) {
+            return Self::Program;
+        }
+        let prefetch = ["sec-purpose", "purpose", "x-moz"]
+            .iter()
+            .any(|name| text(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch")));
+        let accepts_html = text(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html"));
+        let navigates = match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+            (Some("navigate"), Some("document")) => true,
+            (Some("navigate"), Some("iframe" | "frame" | "embed" | "object" | "fencedframe")) => {
+                return Self::FrameOrPrefetch;
+            }
+            (None, None) => accepts_html && !headers.contains_key("x-requested-with"),
+            _ => false,
+        };
+        match navigates {
+            false => Self::Program,
+            true if prefetch => Self::FrameOrPrefetch,
+            true if method == Method::GET => Self::Navigation,
+            true => Self::NavigationByOtherMethod,
+        }
+    }
+
+    /// Whether a page, not JSON, is what it can show.
+    pub(super) const fn shows_pages(self) -> bool {
+        matches!(self, Self::Navigation | Self::NavigationByOtherMethod | Self::FrameOrPrefetch)
+    }
+}
+
+fn is_grpc(content_type: &str) -> bool {
+    content_type
+        .strip_prefix("application/grpc")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('+') || rest.starts_with(';'))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::a_person_opens_a_page(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], ClientKind::Navigation)]
+    #[case::an_old_browser(Method::GET, &[("accept", "text/html,*/*")], ClientKind::Navigation)]
+    #[case::xhr_of_an_old_browser(Method::GET, &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], ClientKind::Program)]
+    #[case::a_form(Method::POST, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], ClientKind::NavigationByOtherMethod)]
+    #[case::a_frame(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], ClientKind::FrameOrPrefetch)]
+    #[case::loading_ahead(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")], ClientKind::FrameOrPrefetch)]
+    #[case::fetch(Method::GET, &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("accept", "text/html")], ClientKind::Program)]
+    #[case::an_image(Method::GET, &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], ClientKind::Program)]
+    #[case::event_stream(Method::GET, &[("accept", "text/event-stream")], ClientKind::Program)]
+    #[case::web_socket(Method::GET, &[("upgrade", "websocket"), ("sec-fetch-mode", "websocket")], ClientKind::Program)]
+    #[case::command_line(Method::GET, &[("accept", "*/*")], ClientKind::Program)]
+    #[case::nothing_said(Method::GET, &[], ClientKind::Program)]
+    #[case::head(Method::HEAD, &[("accept", "text/html")], ClientKind::Head)]
+    #[case::grpc(Method::POST, &[("content-type", "application/grpc+proto")], ClientKind::Grpc)]
+    #[case::not_grpc(Method::POST, &[("content-type", "application/grpcx")], ClientKind::Program)]
+    #[case::preflight(Method::OPTIONS, &[("access-control-request-method", "GET"), ("sec-fetch-mode", "cors")], ClientKind::Program)]
+    fn tells(
+        #[case] method: Method,
+        #[case] headers: &[(&'static str, &'static str)],
+        #[case] kind: ClientKind,
+    ) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        assert_eq!(ClientKind::of(&method, &headers), kind);
+    }
+}

@@ -1,0 +1,163 @@
+//! `/sign-in`: starts a login, or goes straight on where there is a session.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode};
+
+use super::super::challenge::retry_after;
+use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
+use super::parameters::Parameters;
+use crate::identity::ProviderName;
+use crate::login::SignIn;
+use crate::login::return_to::ReturnTo;
+use crate::login::start::{self, Wish};
+use crate::pages::Problem;
+use crate::reply::Reply;
+use crate::route::table::Found;
+use crate::route::{Auth, Route};
+use crate::telemetry::labels::LoginOutcome;
+
+/// Which provider a sign-in is for.
+enum Choice<'a> {
+    With(&'a Arc<SignIn>),
+    Ask,
+    Unknown,
+}
+
+impl Gateway {
+    /// Also the `initiate_login_uri` of a login that a third party starts
+    /// ([OpenID Connect Core §4](https://openid.net/specs/openid-connect-core-1_0.html#ThirdPartyInitiatedLogin)).
+    pub(super) async fn sign_in(&self, inbound: &Inbound<'_>, origin: &Arc<ServedOrigin>) -> Reply {
+        let Ok(parameters) = Parameters::of(inbound) else {
+            return self.problem(inbound.parts, inbound.request_id, Problem::BadRequest);
+        };
+        let target = parameters.one("return_to").or_else(|| parameters.one("target_link_uri"));
+        let return_to = target
+            .and_then(|text| ReturnTo::parse(text, &origin.origin, &self.own_paths()).ok())
+            .unwrap_or_else(ReturnTo::root);
+        let route = self.route_of(origin, &return_to);
+        let sign_in = match choose(origin, &parameters) {
+            Choice::With(sign_in) => sign_in,
+            Choice::Unknown => return self.problem(inbound.parts, inbound.request_id, Problem::BadRequest),
+            Choice::Ask => {
+                let providers: Vec<ProviderName> =
+                    origin.sign_ins.iter().map(|sign_in| sign_in.scope.provider.clone()).collect();
+                return self.pages.chooser(&providers, Some(return_to.as_str()), inbound.request_id);
+            }
+        };
+        let prompt = parameters.one("prompt").filter(|prompt| *prompt == "login");
+        let found = inbound.redirect_status();
+        let route = route.filter(|route| is_of(route, sign_in));
+        // A session that the page's route would not take doesn't spare the sign-in.
+        let idle = route.as_deref().and_then(|route| route.idle_timeout);
+        if prompt.is_none() {
+            match self.authenticate(&inbound.parts.headers, &sign_in.scope, idle).await {
+                Authentication::Identified(_) => {
+                    return Reply::redirect(StatusCode::SEE_OTHER, return_to.location(), "already_signed_in");
+                }
+                Authentication::Unknowable => {
+                    return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+                }
+                Authentication::Anonymous | Authentication::Rejected(_) => {}
+            }
+        }
+        let authorize = route.as_deref().map(|route| &route.authorize);
+        let wish = Wish {
+            return_to,
+            login_hint: parameters.one("login_hint").filter(|hint| hint.len() <= 256),
+            prompt,
+            authorize: authorize.map_or(&[], Vec::as_slice),
+        };
+        self.start(inbound, origin, sign_in, &wish, found).await
+    }
+
+    async fn start(
+        &self,
+        inbound: &Inbound<'_>,
+        origin: &ServedOrigin,
+        sign_in: &Arc<SignIn>,
+        wish: &Wish<'_>,
+        found: StatusCode,
+    ) -> Reply {
+        let now = self.clock.now();
+        if sign_in.provider.metadata().is_none() {
+            // Only such a login costs the provider a call.
+            let index = origin.sign_ins.iter().position(|known| Arc::ptr_eq(known, sign_in));
+            let rate = index.and_then(|index| self.login_rates.get(index));
+            if rate.is_some_and(|rate| rate.take(now).is_none()) {
+                return self.problem(inbound.parts, inbound.request_id, Problem::TooManyRequests);
+            }
+        }
+        let metadata = match sign_in.provider.ready().await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                tracing::warn!(provider = %sign_in.scope.provider, %error, "a login can't start");
+                let mut reply = self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+                if let Some(after) = error.retry_after() {
+                    retry_after(&mut reply, after);
+                }
+                reply.reason = error.reason();
+                return reply;
+            }
+        };
+        match start::start(sign_in, &metadata, &self.keyring, &inbound.parts.headers, wish, now) {
+            Ok(started) => {
+                self.metrics.login(LoginOutcome::Started);
+                Reply::redirect(found, started.location, "sign_in").cookies(started.cookies)
+            }
+            Err(_) => self.going_round(inbound, sign_in, &wish.return_to),
+        }
+    }
+
+    /// The route of the page that the login is for: it may add parameters and a shorter idle limit.
+    fn route_of(&self, origin: &ServedOrigin, return_to: &ReturnTo) -> Option<Arc<Route>> {
+        let path = return_to.as_str().split(['?', '#']).next()?;
+        match self.routes.find(&origin.origin.host, path, &Method::GET) {
+            Ok(Found::Route(route)) => Some(route),
+            _ => None,
+        }
+    }
+}
+
+impl Inbound<'_> {
+    /// 302 after GET; 303 after POST, so that the form isn't sent on.
+    fn redirect_status(&self) -> StatusCode {
+        if self.parts.method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND }
+    }
+}
+
+fn is_of(route: &Route, sign_in: &SignIn) -> bool {
+    matches!(&route.auth, Auth::Session { provider, .. } if *provider == sign_in.scope.provider)
+}
+
+/// By `provider`, else by `iss`, else the only one; else the person is asked.
+fn choose<'a>(origin: &'a ServedOrigin, parameters: &Parameters<'_>) -> Choice<'a> {
+    let with = |found: Option<&'a Arc<SignIn>>| found.map_or(Choice::Unknown, Choice::With);
+    if parameters.has("provider") {
+        let name = parameters.one("provider").and_then(|name| ProviderName::parse(name).ok());
+        let named = with(name.and_then(|name| origin.sign_in(&name)));
+        return match named {
+            // Two words on the same matter must agree.
+            Choice::With(sign_in) if parameters.has("iss") && !is_issuer(sign_in, parameters) => {
+                Choice::Unknown
+            }
+            other => other,
+        };
+    }
+    if parameters.has("iss") {
+        return with(origin.sign_ins.iter().find(|sign_in| is_issuer(sign_in, parameters)));
+    }
+    match origin.sign_ins.as_slice() {
+        [only] => Choice::With(only),
+        _ => Choice::Ask,
+    }
+}
+
+fn is_issuer(sign_in: &SignIn, parameters: &Parameters<'_>) -> bool {
+    parameters.one("iss") == Some(sign_in.provider.config().issuer.as_str())
+}
+
+/// A location that is known to be one.
+pub(super) fn location(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("/"))
+}

@@ -1,0 +1,135 @@
+//! `/sign-out` and `/signed-out`: store, cookie, provider, and back.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
+use super::parameters::Parameters;
+use super::sign_in::location;
+use crate::login::SignIn;
+use crate::login::return_to::ReturnTo;
+use crate::login::sign_out::{self, Intent};
+use crate::oidc::SignOut;
+use crate::pages::Problem;
+use crate::reply::{OwedCookies, Reply};
+use crate::route::Auth;
+use crate::route::table::Found;
+use crate::session::{Ending, Error, Live, cookie};
+use crate::telemetry::labels::SessionEnd;
+
+impl Gateway {
+    /// Ends the browser's sessions at this origin, and with them those that share the provider's.
+    /// A provider that is down never keeps one.
+    pub(super) async fn sign_out(&self, inbound: &Inbound<'_>, origin: &Arc<ServedOrigin>) -> Reply {
+        let Ok(parameters) = Parameters::of(inbound) else {
+            return self.problem(inbound.parts, inbound.request_id, Problem::BadRequest);
+        };
+        let wanted = parameters
+            .one("return_to")
+            .and_then(|text| ReturnTo::parse(text, &origin.origin, &self.own_paths()).ok());
+        match sign_out::intent(&inbound.parts.method, &inbound.parts.headers, &origin.origin) {
+            Intent::Meant => {}
+            Intent::Unsure => {
+                let return_to = wanted.as_ref().map(ReturnTo::as_str);
+                return self.pages.sign_out_confirm(return_to, inbound.request_id);
+            }
+            Intent::Foreign => {
+                return self.problem(inbound.parts, inbound.request_id, Problem::ForeignOrigin);
+            }
+        }
+        let mut cookies = OwedCookies::none();
+        let mut ended: Option<(&Arc<SignIn>, Arc<Live>)> = None;
+        for sign_in in &origin.sign_ins {
+            match self.authenticate(&inbound.parts.headers, &sign_in.scope, None).await {
+                Authentication::Identified(live) => {
+                    if self.end(&live).await.is_err() {
+                        // The cookie stays too: a sign-out that didn't happen must not look done.
+                        return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+                    }
+                    ended.get_or_insert((sign_in, live));
+                }
+                Authentication::Unknowable => {
+                    return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+                }
+                Authentication::Anonymous => continue,
+                Authentication::Rejected(_) => {}
+            }
+            cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
+        }
+        let to = match &ended {
+            Some((sign_in, live)) => self.leave(origin, sign_in, live, wanted),
+            None => wanted.map_or_else(|| self.signed_out_address(), |wanted| wanted.as_str().to_owned()),
+        };
+        Reply::redirect(StatusCode::SEE_OTHER, location(&to), "signed_out").cookies(cookies)
+    }
+
+    async fn end(&self, live: &Live) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.store.end(live, Ending::AtOnce, now).await?;
+        let session = live.session();
+        if let Some(sid) = session.sid() {
+            self.store.end_by_sid(&session.provider, sid, now).await?;
+        }
+        self.metrics.sign_out();
+        self.metrics.session_ended(SessionEnd::SignedOut);
+        Ok(())
+    }
+
+    /// Where the browser goes now that its session is gone: over the provider, if it has a sign-out
+    /// ([RP-Initiated Logout 1.0](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)).
+    fn leave(
+        &self,
+        origin: &ServedOrigin,
+        sign_in: &SignIn,
+        live: &Live,
+        wanted: Option<ReturnTo>,
+    ) -> String {
+        let after = wanted.or_else(|| self.after_sign_out(origin, sign_in));
+        let provider = &sign_in.provider;
+        let over_provider = match provider.config().sign_out {
+            SignOut::Local => None,
+            SignOut::Browser => provider.metadata().and_then(|metadata| {
+                let state = sign_out::seal_state(after.as_ref(), &origin.origin, &self.keyring);
+                let back = format!("{}{}", origin.text, self.signed_out_address());
+                let session = live.session();
+                let hint = session.id_token.as_deref();
+                let logout_hint = if hint.is_none() { live.identity().sub() } else { None };
+                provider.end_session_url(&metadata, hint, logout_hint, &back, &state)
+            }),
+        };
+        match (over_provider, after) {
+            (Some(provider), _) => provider.into(),
+            (None, Some(after)) => after.as_str().to_owned(),
+            (None, None) => self.signed_out_address(),
+        }
+    }
+
+    /// `after_sign_out`. The front page it is by default would sign the person in again at once where
+    /// it is protected: then there is nowhere to go on to, and a page says that they are signed out.
+    fn after_sign_out(&self, origin: &ServedOrigin, sign_in: &SignIn) -> Option<ReturnTo> {
+        let path = &sign_in.provider.config().after_sign_out;
+        let target = ReturnTo::parse(path, &origin.origin, &self.own_paths()).ok()?;
+        let is_public = || match self.routes.find(&origin.origin.host, "/", &Method::GET) {
+            Ok(Found::Route(route)) => route.auth == Auth::Public,
+            _ => false,
+        };
+        (target.as_str() != "/" || is_public()).then_some(target)
+    }
+
+    fn signed_out_address(&self) -> String {
+        format!("{}/signed-out", self.paths.prefix)
+    }
+
+    /// Where the provider returns to. A `state` that isn't ours is trusted for nothing: the sign-out
+    /// stands, and a page says so.
+    pub(super) fn signed_out(&self, inbound: &Inbound<'_>, origin: &Arc<ServedOrigin>) -> Reply {
+        let target = Parameters::of(inbound).ok().and_then(|parameters| {
+            sign_out::open_state(parameters.one("state")?, &origin.origin, &self.own_paths(), &self.keyring)
+        });
+        match target {
+            Some(target) => Reply::redirect(StatusCode::SEE_OTHER, target.location(), "signed_out"),
+            None => self.pages.signed_out(Some("/"), inbound.request_id),
+        }
+    }
+}

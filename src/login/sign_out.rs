@@ -1,0 +1,103 @@
+//! Signing out: who may end a session, and the way over the provider and back.
+
+use http::header::{ORIGIN, REFERER};
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
+
+use super::return_to::ReturnTo;
+use crate::route::origin::Origin;
+use crate::seal::{Binding, Keyring, Purpose};
+
+/// Whether a request to sign out was meant by the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It was: the session ends.
+    Meant,
+    /// Another site may have made the browser ask: a page with one button, nothing ends.
+    Unsure,
+    /// Another site made the browser ask: 403.
+    Foreign,
+}
+
+/// Judges a sign-out request. A GET counts when the browser says that it came from this origin or
+/// from the person (`Sec-Fetch-Site`), or, without that word, when the Referer is of this origin. A
+/// POST needs a matching Origin.
+#[must_use]
+pub fn intent(method: &Method, headers: &HeaderMap, origin: &Origin) -> Intent {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let home = origin.to_string();
+    if method == Method::POST {
+        return match text(ORIGIN.as_str()) {
+            Some(from) if from == home => Intent::Meant,
+            _ => Intent::Foreign,
+        };
+    }
+    let meant = match text("sec-fetch-site") {
+        Some(site) => site == "same-origin" || site == "none",
+        None => text(REFERER.as_str())
+            .and_then(|referer| referer.strip_prefix(home.as_str()))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    };
+    if meant { Intent::Meant } else { Intent::Unsure }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<String>,
+}
+
+/// Seals where to go after the provider's sign-out (nowhere, or there), as its `state`
+/// ([RP-Initiated Logout 1.0 §2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
+#[must_use]
+pub fn seal_state(return_to: Option<&ReturnTo>, origin: &Origin, keyring: &Keyring) -> String {
+    let plain = serde_json::to_vec(&Sealed { r: return_to.map(|target| target.as_str().to_owned()) })
+        .unwrap_or_default();
+    keyring.seal(binding(&origin.to_string()), &plain)
+}
+
+/// Opens a `state` that came back; nothing is trusted for anything when it doesn't open.
+#[must_use]
+pub fn open_state(text: &str, origin: &Origin, own: &[&str], keyring: &Keyring) -> Option<ReturnTo> {
+    let plain = keyring.open(binding(&origin.to_string()), text).ok()?;
+    let sealed: Sealed = serde_json::from_slice(&plain).ok()?;
+    ReturnTo::parse(&sealed.r?, origin, own).ok()
+}
+
+fn binding(origin: &str) -> Binding<'_> {
+    Binding { purpose: Purpose::SignOut, name: "state", origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (http::HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[rstest]
+    #[case::link_on_a_page(Method::GET, &[("sec-fetch-site", "same-origin")], Intent::Meant)]
+    #[case::typed(Method::GET, &[("sec-fetch-site", "none")], Intent::Meant)]
+    #[case::another_site(Method::GET, &[("sec-fetch-site", "cross-site")], Intent::Unsure)]
+    #[case::a_sibling_site(Method::GET, &[("sec-fetch-site", "same-site")], Intent::Unsure)]
+    #[case::old_browser_own_page(Method::GET, &[("referer", "https://app.test/page")], Intent::Meant)]
+    #[case::old_browser_other_page(Method::GET, &[("referer", "https://app.test.evil/")], Intent::Unsure)]
+    #[case::nothing_said(Method::GET, &[], Intent::Unsure)]
+    #[case::the_word_beats_the_referer(Method::GET, &[("sec-fetch-site", "cross-site"), ("referer", "https://app.test/")], Intent::Unsure)]
+    #[case::post_of_this_origin(Method::POST, &[("origin", "https://app.test")], Intent::Meant)]
+    #[case::post_of_another(Method::POST, &[("origin", "https://evil.test")], Intent::Foreign)]
+    #[case::post_of_an_opaque_origin(Method::POST, &[("origin", "null")], Intent::Foreign)]
+    #[case::post_without_origin(Method::POST, &[("sec-fetch-site", "same-origin")], Intent::Foreign)]
+    fn judges(
+        #[case] method: Method,
+        #[case] pairs: &[(&'static str, &'static str)],
+        #[case] expected: Intent,
+    ) {
+        let origin = Origin::parse("https://app.test").unwrap();
+        assert_eq!(intent(&method, &headers(pairs), &origin), expected);
+    }
+}

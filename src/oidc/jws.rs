@@ -1,0 +1,95 @@
+//! A compact JWS taken apart, before any of it is believed
+//! ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
+//!
+//! `openidconnect` reads the same text again; what stands here is stricter, so nothing odd gets
+//! that far: one spelling of base64url, no repeated member, no `crit`, bounded size and depth.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::json;
+
+/// Longest token that is looked at, in bytes.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
+
+/// Header and payload of a token whose signature nobody has checked.
+pub(super) struct Unverified {
+    pub(super) header: Map<String, Value>,
+    pub(super) payload: Map<String, Value>,
+}
+
+/// Why a text is not a compact JWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotJws {
+    TooLong,
+    /// Five parts: a JWE.
+    Encrypted,
+    Malformed,
+}
+
+/// Takes a token apart.
+pub(super) fn parse(compact: &str) -> Result<Unverified, NotJws> {
+    if compact.len() > MAX_BYTES {
+        return Err(NotJws::TooLong);
+    }
+    let parts: Vec<&str> = compact.split('.').take(6).collect();
+    let [header, payload, signature] = parts.as_slice() else {
+        return Err(if parts.len() == 5 { NotJws::Encrypted } else { NotJws::Malformed });
+    };
+    decode(signature)?;
+    let object = |part| json::parse_object(&decode(part)?).map_err(|_| NotJws::Malformed);
+    Ok(Unverified { header: object(header)?, payload: object(payload)? })
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, NotJws> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| NotJws::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn compact(header: &str, payload: &str) -> String {
+        format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn reads_the_example_of_rfc_7515() {
+        // RFC 7515, appendix A.1.
+        let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQ\
+                     ogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEj\
+                     Xk";
+        let token = parse(token).unwrap_or_else(|why| panic!("{why:?}"));
+        assert_eq!(token.header.get("alg"), Some(&Value::from("HS256")));
+        assert_eq!(token.payload.get("exp"), Some(&Value::from(1_300_819_380)));
+    }
+
+    #[rstest]
+    #[case::empty("", NotJws::Malformed)]
+    #[case::two_parts("e30.e30", NotJws::Malformed)]
+    #[case::four_parts("e30.e30.AA.AA", NotJws::Malformed)]
+    #[case::encrypted("e30.AA.AA.AA.AA", NotJws::Encrypted)]
+    #[case::six_parts("e30.AA.AA.AA.AA.AA", NotJws::Malformed)]
+    #[case::padded("e30=.e30.AAAA", NotJws::Malformed)]
+    #[case::the_other_alphabet("e30.e30.+/AA", NotJws::Malformed)]
+    #[case::trailing_bits("e30.e30.AB", NotJws::Malformed)]
+    #[case::blanks(" e30.e30.AAAA", NotJws::Malformed)]
+    #[case::a_header_of_two_minds(&compact(r#"{"alg":"RS256","alg":"none"}"#, "{}"), NotJws::Malformed)]
+    #[case::a_payload_of_two_minds(&compact("{}", r#"{"sub":"a","sub":"b"}"#), NotJws::Malformed)]
+    #[case::a_list(&compact("{}", "[]"), NotJws::Malformed)]
+    #[case::too_long(&"A".repeat(MAX_BYTES + 1), NotJws::TooLong)]
+    fn refuses_what_is_not_a_token(#[case] token: &str, #[case] why: NotJws) {
+        assert_eq!(parse(token).err(), Some(why));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(token in "[A-Za-z0-9_.-]{0,80}|\\PC{0,40}") {
+            let _ = parse(&token);
+        }
+    }
+}

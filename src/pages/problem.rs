@@ -1,0 +1,194 @@
+//! What can go wrong for the person or program in front of us: one table of statuses, reason words
+//! and fixed sentences. Nothing a client or a provider says ever becomes part of a sentence.
+
+use http::StatusCode;
+
+/// What one problem is.
+struct Row {
+    status: StatusCode,
+    reason: &'static str,
+    title: &'static str,
+    sentence: &'static str,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $variant:ident: $status:ident $reason:literal $title:literal $sentence:literal;)+) => {
+        /// A problem that is answered with a page or with JSON.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Problem { $($(#[$doc])* $variant,)+ }
+
+        impl Problem {
+            /// Every problem, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$variant => Row {
+                        status: StatusCode::$status, reason: $reason, title: $title, sentence: $sentence,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    /// Something about the request can be read in no way, or in two.
+    BadRequest: BAD_REQUEST "bad_request" "This request can't be read"
+        "The request is malformed. Check the address and try again.";
+    /// Framing that two parsers could read differently.
+    Framing: BAD_REQUEST "framing" "This request can't be read"
+        "The request's length or framing is malformed.";
+    /// Host missing, doubled or malformed.
+    MalformedHost: BAD_REQUEST "malformed_host" "This request can't be read"
+        "The request doesn't name the host it is meant for.";
+    /// A path that is refused everywhere.
+    MalformedPath: BAD_REQUEST "malformed_path" "This address can't be read"
+        "The address has characters that are not allowed. Check it and try again.";
+    /// `%2f` on a route that doesn't allow it.
+    EncodedSlash: BAD_REQUEST "encoded_slash" "This address can't be read"
+        "The address has an encoded slash, which is not allowed here.";
+    /// A path whose readings disagree.
+    AmbiguousPath: BAD_REQUEST "ambiguous_path" "This address can't be read"
+        "The address could mean two different pages. Write it in its plain form and try again.";
+    /// An upgrade, `Expect` or method that isn't served.
+    NotImplemented: NOT_IMPLEMENTED "not_implemented" "This can't be done here"
+        "The request asks for something that this service doesn't do.";
+    /// Nobody is signed in.
+    SignInRequired: UNAUTHORIZED "sign_in_required" "Sign in to continue"
+        "You need to sign in to open this page.";
+    /// Somebody is signed in and may not.
+    Denied: FORBIDDEN "denied" "You don't have access"
+        "You are signed in, but this account may not open this page. Ask the people who run the service for access, or sign out and use another account.";
+    /// A WebSocket, post or sign-out from a page of a foreign origin.
+    ForeignOrigin: FORBIDDEN "foreign_origin" "This request came from another site"
+        "Another site asked for this on your behalf, so it was refused. Open the service itself and try again.";
+    /// More identity than fits into the headers for the upstream.
+    IdentityTooLarge: FORBIDDEN "identity_too_large" "This account can't be used here"
+        "The account carries more information, such as groups, than this service can take. Ask the people who run it for help.";
+    /// No route.
+    NotFound: NOT_FOUND "not_found" "There is nothing here"
+        "No page has this address. Check it and try again.";
+    /// No route takes the method.
+    MethodNotAllowed: METHOD_NOT_ALLOWED "method_not_allowed" "This can't be done here"
+        "This address doesn't take requests of this kind.";
+    /// The client was too slow.
+    RequestTimeout: REQUEST_TIMEOUT "request_timeout" "The request took too long"
+        "The request didn't arrive in time. Try again.";
+    /// Body over the limit.
+    BodyTooLarge: PAYLOAD_TOO_LARGE "body_too_large" "This is too large"
+        "What was sent is larger than this service takes.";
+    /// Request target over the limit.
+    TargetTooLong: URI_TOO_LONG "target_too_long" "This address is too long"
+        "The address is longer than this service takes.";
+    /// A Host that isn't one of `origins`.
+    Misdirected: MISDIRECTED_REQUEST "misdirected" "This address isn't served here"
+        "The service is not set up for this address. Check it and try again.";
+    /// Too many logins that cost a provider call.
+    TooManyRequests: TOO_MANY_REQUESTS "too_many_requests" "Too many requests"
+        "There are more requests than can be answered right now. Try again shortly.";
+    /// Head over the limits. Our cookies are cleared with it, or the browser would never recover.
+    HeadTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE "head_too_large" "This request is too large"
+        "The browser sent more cookies or headers than this service takes. Reload the page; if that doesn't help, delete the cookies of this site.";
+    /// A fault of ours.
+    Internal: INTERNAL_SERVER_ERROR "internal" "Something went wrong"
+        "The request failed because of a fault on our side. Try again later.";
+    /// A claim has a shape that its header can't carry.
+    ClaimShape: INTERNAL_SERVER_ERROR "claim_shape" "Something went wrong"
+        "The account carries information in a form that this service can't pass on. Ask the people who run it for help.";
+    /// The upstream broke or is no HTTP server.
+    BadGateway: BAD_GATEWAY "bad_gateway" "The service gave no usable answer"
+        "The service behind this page could not be reached or broke off. Try again shortly.";
+    /// We can't know, or can't serve, right now.
+    Unavailable: SERVICE_UNAVAILABLE "unavailable" "Not available right now"
+        "The service can't check who you are right now. Try again shortly; nothing is lost.";
+    /// The upstream didn't answer in time.
+    GatewayTimeout: GATEWAY_TIMEOUT "gateway_timeout" "The service took too long"
+        "The service behind this page didn't answer in time. Try again shortly.";
+}
+
+impl Problem {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// The word for the access log, and the last part of the JSON `type`.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        self.row().reason
+    }
+
+    /// The heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// What it means and what to do.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        self.row().sentence
+    }
+
+    /// Seconds after which another attempt makes sense
+    /// ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+    #[must_use]
+    pub const fn retry_after(self) -> Option<u16> {
+        match self {
+            Self::Unavailable | Self::TooManyRequests => Some(5),
+            _ => None,
+        }
+    }
+
+    /// Whether signing out and in as somebody else could help.
+    pub(super) const fn is_about_the_account(self) -> bool {
+        matches!(self, Self::Denied | Self::IdentityTooLarge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::telemetry::labels::Refusal;
+
+    #[test]
+    fn every_problem_has_a_reason_of_its_own() {
+        let reasons: HashSet<_> = Problem::ALL.iter().map(|problem| problem.reason()).collect();
+        assert_eq!(reasons.len(), Problem::ALL.len());
+    }
+
+    #[test]
+    fn every_problem_is_an_error_and_says_so_in_whole_sentences() {
+        for problem in Problem::ALL {
+            assert!(problem.status().is_client_error() || problem.status().is_server_error());
+            assert!(problem.sentence().ends_with('.') && !problem.title().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn what_is_refused_before_anyone_is_asked_is_counted_under_its_own_word() {
+        for problem in [
+            Problem::BadRequest,
+            Problem::Framing,
+            Problem::MalformedHost,
+            Problem::MalformedPath,
+            Problem::EncodedSlash,
+            Problem::AmbiguousPath,
+            Problem::Misdirected,
+            Problem::NotFound,
+            Problem::MethodNotAllowed,
+            Problem::RequestTimeout,
+            Problem::BodyTooLarge,
+            Problem::TargetTooLong,
+            Problem::HeadTooLarge,
+            Problem::ForeignOrigin,
+            Problem::TooManyRequests,
+        ] {
+            assert_eq!(Refusal::of_reason(problem.reason()).as_str(), problem.reason());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What every store promises, run against each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::identity::Claims;
+use crate::seal::Keyring;
+
+struct House {
+    store: Arc<dyn SessionStore>,
+    clock: ManualClock,
+}
+
+fn config(store: StoreKind) -> Config {
+    Config {
+        store,
+        keys: vec![MasterKey::random()],
+        idle_timeout: Duration::from_mins(30),
+        absolute_timeout: Duration::from_hours(10),
+        memory_capacity: 1000,
+        cookie_name: "vestibule".into(),
+        cookie_max_size: 7 * 1024,
+        cookie_partitioned: false,
+    }
+}
+
+fn house(kind: StoreKind) -> House {
+    let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+    let config = config(kind);
+    let store: Arc<dyn SessionStore> = match kind {
+        StoreKind::Memory => Arc::new(MemoryStore::new(&config)),
+        StoreKind::Cookie => {
+            let keyring = Arc::new(Keyring::new(&config.keys).unwrap());
+            Arc::new(CookieStore::new(&config, keyring, Arc::new(clock.clone())))
+        }
+    };
+    House { store, clock }
+}
+
+fn scope(origin: &str, provider: &str) -> Scope {
+    Scope {
+        cookie: "__Host-vestibule".into(),
+        origin: origin.into(),
+        provider: ProviderName::parse(provider).unwrap(),
+        names: Arc::new(ClaimNames::default()),
+        transport: Transport::Tls,
+        partitioned: false,
+    }
+}
+
+fn session(scope: &Scope, sub: &str, sid: &str, now: Timestamp) -> Session {
+    let claims = json!({ "sub": sub, "sid": sid });
+    Session {
+        origin: scope.origin.clone(),
+        provider: scope.provider.clone(),
+        claims: Claims::new(claims.as_object().cloned().unwrap()),
+        id_token: Some("header.payload.signature".into()),
+        created_at: now,
+        last_seen: now,
+    }
+}
+
+const APP: &str = "https://app.example.com";
+
+#[rstest]
+#[tokio::test]
+async fn loads_what_was_created(#[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    assert_eq!(live.identity().sub(), Some("ada"));
+    assert_eq!(live.session().id_token.as_deref(), Some("header.payload.signature"));
+    assert!(!live.ended_by(clock.now()));
+}
+
+#[rstest]
+#[tokio::test]
+async fn two_sign_ins_never_share_an_id(#[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let one = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let two = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let one = store.load(&scope, &one).await.unwrap().unwrap();
+    let two = store.load(&scope, &two).await.unwrap().unwrap();
+    assert_ne!(one.handle(), two.handle());
+}
+
+#[rstest]
+#[case::origin(scope("https://other.example.com", "idp"))]
+#[case::provider(scope(APP, "other"))]
+#[tokio::test]
+async fn a_session_is_none_elsewhere(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+    #[case] elsewhere: Scope,
+) {
+    let House { store, clock } = house(kind);
+    let home = scope(APP, "idp");
+    let value = store.create(&home, session(&home, "ada", "s1", clock.now())).await.unwrap();
+    assert!(store.load(&elsewhere, &value).await.unwrap().is_none());
+}
+
+#[rstest]
+#[tokio::test]
+async fn garbage_is_no_session(#[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind) {
+    let House { store, .. } = house(kind);
+    let long = "A".repeat(9000);
+    for garbage in ["", "x", "AAAA", "%%%%", &"A".repeat(43), &"A".repeat(400), &long] {
+        assert!(store.load(&scope(APP, "idp"), garbage).await.unwrap().is_none());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_ended_session_is_dead_at_once(#[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    store.end(&live, Ending::AtOnce, clock.now()).await.unwrap();
+    assert!(store.load(&scope, &value).await.unwrap().is_none());
+    assert!(live.ended_by(clock.now()), "a request under way must see it too");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_replaced_session_lives_out_its_grace(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    store.end(&live, Ending::After(Duration::from_secs(10)), clock.now()).await.unwrap();
+    clock.advance(Duration::from_secs(9));
+    let found = store.load(&scope, &value).await.unwrap();
+    assert!(found.is_some_and(|live| !live.ended_by(clock.now())));
+    clock.advance(Duration::from_secs(1));
+    let found = store.load(&scope, &value).await.unwrap();
+    assert!(found.is_none_or(|live| live.ended_by(clock.now())));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_providers_session_ends_on_every_origin(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let (here, there) = (scope(APP, "idp"), scope("https://wiki.example.com", "idp"));
+    let one = store.create(&here, session(&here, "ada", "s1", clock.now())).await.unwrap();
+    let two = store.create(&there, session(&there, "ada", "s1", clock.now())).await.unwrap();
+    let other = store.create(&here, session(&here, "ada", "s2", clock.now())).await.unwrap();
+    store.end_by_sid(&here.provider, "s1", clock.now()).await.unwrap();
+    assert!(store.load(&here, &one).await.unwrap().is_none());
+    assert!(store.load(&there, &two).await.unwrap().is_none());
+    assert!(store.load(&here, &other).await.unwrap().is_some(), "another sid is another session");
+    clock.advance(Duration::from_secs(1));
+    let again = store.create(&here, session(&here, "ada", "s1", clock.now())).await.unwrap();
+    assert!(store.load(&here, &again).await.unwrap().is_some(), "a later sign-in is a new session");
+}
+
+#[tokio::test]
+async fn a_cookie_session_is_sealed_anew_when_its_last_use_gets_stale() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    clock.advance(Duration::from_secs(30));
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    live.seen(clock.now());
+    assert_eq!(store.renew(&scope, &live, clock.now()), None, "not yet");
+    clock.advance(Duration::from_secs(40));
+    live.seen(clock.now());
+    let renewed = store.renew(&scope, &live, clock.now()).unwrap();
+    let later = store.load(&scope, &renewed).await.unwrap().unwrap();
+    assert_eq!(later.last_seen(), clock.now());
+    assert_eq!(later.handle(), live.handle());
+    store.end(&live, Ending::AtOnce, clock.now()).await.unwrap();
+    assert_eq!(store.renew(&scope, &live, clock.now()), None, "never once it is ended");
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_fit_is_refused_and_the_hint_leaves_first() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let mut big = session(&scope, "ada", "s1", clock.now());
+    big.id_token = Some("t".repeat(6000));
+    let value = store.create(&scope, big.clone()).await.unwrap();
+    assert_eq!(store.load(&scope, &value).await.unwrap().unwrap().session().id_token, None);
+    let claims = json!({ "sub": "ada", "groups": vec!["g".repeat(100); 80] });
+    big.claims = Claims::new(claims.as_object().cloned().unwrap());
+    assert!(matches!(store.create(&scope, big).await, Err(Error::TooLarge { limit: 7168, .. })));
+}
+
+#[tokio::test]
+async fn a_record_sealed_by_an_older_key_opens_and_is_sealed_anew() {
+    let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+    let (old, new) = (MasterKey::random(), MasterKey::random());
+    let store = |keys: &[MasterKey]| {
+        let keyring = Arc::new(Keyring::new(keys).unwrap());
+        CookieStore::new(&config(StoreKind::Cookie), keyring, Arc::new(clock.clone()))
+    };
+    let scope = scope(APP, "idp");
+    let before = store(std::slice::from_ref(&old));
+    let value = before.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let during = store(&[new.clone(), old]);
+    let live = during.load(&scope, &value).await.unwrap().unwrap();
+    let renewed = during.renew(&scope, &live, clock.now()).unwrap();
+    let after = store(&[new]);
+    assert!(after.load(&scope, &value).await.unwrap().is_none());
+    assert!(after.load(&scope, &renewed).await.unwrap().is_some());
+}

@@ -1,0 +1,123 @@
+//! The id of one request: on error pages, in the access log, and told to the upstream.
+
+use std::fmt;
+
+use http::HeaderValue;
+
+use crate::seal::fill_random;
+
+const RANDOM_BYTES: usize = 16;
+const MAX_BYTES: usize = 64;
+
+/// The id of one request: 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
+///
+/// It can be written into a page, a log line or a header as it stands.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(HeaderValue);
+
+/// Who sent a request, as far as its `X-Request-Id` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// One of `trusted_proxies`: its id is kept, so that one request has one id everywhere.
+    TrustedProxy,
+    /// Anyone else: a client could write another's id, or text meant for whoever reads the log.
+    Anyone,
+}
+
+impl RequestId {
+    /// A fresh id: 128 random bits as 32 hex digits.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; RANDOM_BYTES];
+        fill_random(&mut bytes);
+        let hex: String = bytes
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect();
+        // Hex digits are always a header value.
+        Self(HeaderValue::try_from(hex).unwrap_or(HeaderValue::from_static("0")))
+    }
+
+    /// The id of a request: what a trusted proxy sent, if it is an id, and a fresh one otherwise.
+    #[must_use]
+    pub fn of(incoming: Option<&HeaderValue>, sender: Sender) -> Self {
+        match sender {
+            Sender::TrustedProxy => incoming.and_then(Self::read).unwrap_or_else(Self::random),
+            Sender::Anyone => Self::random(),
+        }
+    }
+
+    fn read(value: &HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let known = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (!bytes.is_empty() && bytes.len() <= MAX_BYTES && bytes.iter().all(known))
+            .then(|| Self(value.clone()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as the value of `X-Request-Id`.
+    #[must_use]
+    pub fn header_value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn id(text: &'static str, sender: Sender) -> RequestId {
+        RequestId::of(Some(&HeaderValue::from_static(text)), sender)
+    }
+
+    #[test]
+    fn a_fresh_id_is_32_hex_digits_and_never_the_same() {
+        let (one, other) = (RequestId::random(), RequestId::random());
+        assert_eq!(one.as_str().len(), 32);
+        assert!(one.as_str().bytes().all(|b| b.is_ascii_hexdigit()));
+        assert_ne!(one, other);
+    }
+
+    #[rstest]
+    #[case::ours("0123456789abcdef0123456789abcdef")]
+    #[case::uuid("b7b6b6a2-0f5e-4b6f-9a59-2f3c4d5e6f70")]
+    #[case::short("A.b_c-9")]
+    fn keeps_the_id_of_a_trusted_proxy(#[case] text: &'static str) {
+        assert_eq!(id(text, Sender::TrustedProxy).as_str(), text);
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::blank("a b")]
+    #[case::markup("<script>")]
+    #[case::percent("a%0d%0ab")]
+    #[case::too_long("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    fn replaces_what_is_no_id_even_from_a_trusted_proxy(#[case] text: &'static str) {
+        assert_ne!(id(text, Sender::TrustedProxy).as_str(), text);
+    }
+
+    #[test]
+    fn replaces_the_id_of_anyone_else() {
+        assert_ne!(id("abc", Sender::Anyone).as_str(), "abc");
+    }
+}
