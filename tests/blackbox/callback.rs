@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use crate::support::browser::{Browser, Errand};
 use crate::support::html;
-use crate::support::provider::Endpoint;
+use crate::support::provider::{Endpoint, Fault};
 use crate::support::site::{LOGIN, SESSION, Site};
 
 fn tokens(site: &Site) -> usize {
@@ -96,7 +96,8 @@ fn the_code_leaves_the_address_bar() {
 
 #[test]
 fn copies_in_flight_make_one_token_call() {
-    let site = Site::start();
+    // Slow enough that all copies are there before the first is done.
+    let site = Site::faulty(Fault::TokenAfterAPause, |config, _| config);
     let browser = Browser::new();
     let callback = site.callback(&browser, "/copied");
     let url = url::Url::parse(&callback).unwrap();

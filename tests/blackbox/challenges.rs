@@ -252,7 +252,7 @@ fn a_method_nobody_takes_is_405_before_anyone_signs_in() {
             "upstream": upstream.url(),
         }))
     });
-    for (request, expected) in [("POST /reading", 405), ("DELETE /reading", 405), ("HEAD /reading", 401)] {
+    for (request, expected) in [("POST /reading", 405), ("HEAD /reading", 401), ("DELETE /reading/x", 405)] {
         assert_eq!(site.gateway.ask(request, NAVIGATE).status, expected, "{request}");
     }
     site.upstream.saw_nothing();

@@ -257,6 +257,17 @@ fn a_broken_chunk_never_makes_a_whole_request(#[case] chunks: &str) {
 }
 
 #[test]
+fn an_empty_chunk_size_is_no_way_in() {
+    let site = Site::start();
+    let request = format!(
+        "POST /public/x HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n{TAIL}"
+    );
+    let answers = send(&site, &request);
+    assert_eq!(answers.closed, Closed::Yes, "{answers:?}");
+    is_safe(&site, &request);
+}
+
+#[test]
 fn requests_in_a_row_are_judged_one_by_one() {
     let site = Site::start();
     let session = site.session_line(&site.signed_in());

@@ -65,15 +65,15 @@ fn accepts(#[case] fault: Fault) {
 
 #[rstest]
 #[case::invalid_iss(Fault::InvalidIss, &["iss"])]
-#[case::missing_sub(Fault::MissingSub, &["sub"])]
+#[case::missing_sub(Fault::MissingSub, &["sub", "malformed"])]
 #[case::invalid_aud(Fault::InvalidAud, &["aud"])]
 #[case::missing_aud(Fault::MissingAud, &["aud"])]
 #[case::invalid_secondary_aud(Fault::ExtraAud, &["aud"])]
 #[case::azp_of_another_client(Fault::AzpOther, &["azp", "authorized party"])]
-#[case::missing_iat(Fault::MissingIat, &["iat", "issue"])]
+#[case::missing_iat(Fault::MissingIat, &["iat", "issue", "malformed"])]
 #[case::iat_in_the_future(Fault::IatFuture, &["iat", "future", "issue"])]
 #[case::nbf_in_the_future(Fault::NbfFuture, &["nbf", "not valid yet", "not yet valid"])]
-#[case::missing_exp(Fault::MissingExp, &["exp"])]
+#[case::missing_exp(Fault::MissingExp, &["exp", "malformed"])]
 #[case::invalid_expired_exp(Fault::ExpPast, &["exp"])]
 #[case::nonce_invalid(Fault::NonceInvalid, &["nonce"])]
 #[case::missing_nonce(Fault::NonceMissing, &["nonce"])]
@@ -127,10 +127,11 @@ fn refuses_the_authorization_response(#[case] fault: Fault, #[case] words: &[&st
 
 #[rstest]
 #[case::userinfo_invalid_sub(Fault::UserinfoInvalidSub, &["userinfo", "sub"])]
-#[case::userinfo_fails(Fault::UserinfoFails, &["userinfo", "user info"])]
+#[case::userinfo_fails(Fault::UserinfoFails, &["userinfo", "provider"])]
 fn refuses_the_login_for_its_userinfo(#[case] fault: Fault, #[case] words: &[&str]) {
     let (site, _) = refused(fault, words);
-    assert_eq!(site.provider.calls(Endpoint::Userinfo), 1);
+    // A GET that fails may be tried again, twice at most.
+    assert!((1..=3).contains(&site.provider.calls(Endpoint::Userinfo)));
 }
 
 #[rstest]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::browser::{Browser, Errand};
 use crate::support::message::Response;
-use crate::support::site::{LOGIN, SESSION, Site};
+use crate::support::site::{LOGIN, SESSION, Site, holds_session};
 
 fn with_store(store: &str) -> Site {
     Site::with(|config, _| config.set("/sessions/store", json!(store)))
@@ -18,7 +18,7 @@ fn with_store(store: &str) -> Site {
 fn session_cookies(site: &Site, browser: &Browser) -> Vec<(String, String)> {
     let at = site.url("/");
     let names = browser.cookie_names(&at);
-    let ours = names.into_iter().filter(|name| name.starts_with(SESSION) && !name.starts_with(LOGIN));
+    let ours = names.into_iter().filter(|name| holds_session(name));
     ours.map(|name| (name.clone(), browser.cookie(&at, &name).unwrap_or_default())).collect()
 }
 

@@ -138,12 +138,17 @@ fn a_provider_that_is_down_keeps_no_session() {
 
 #[test]
 fn a_local_sign_out_asks_the_provider_nothing() {
-    let site = Site::with(|config, _| config.set("/providers/idp/sign_out", json!("local")));
+    let site = Site::with(|config, _| {
+        config
+            .set("/providers/idp/sign_out", json!("local"))
+            .set("/providers/idp/after_sign_out", json!("/public/bye"))
+    });
     let browser = site.signed_in();
     let session = site.session_line(&browser);
     let page = browser.walk(Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
     assert!(!is_alive(&site, &session));
     assert_eq!(site.provider.calls(Endpoint::EndSession), 0);
+    assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"));
     assert!(
         page.trail.iter().all(|url| url.origin().ascii_serialization() == site.url("")),
         "{:?}",

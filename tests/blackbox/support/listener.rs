@@ -6,12 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::eventually;
+
 /// Below the range from which systems take the ports of outgoing connections.
 const LOWEST: u16 = 18_000;
 const SPAN: u16 = 12_000;
 
 /// A port that nothing listens on, never handed out twice by this process.
 pub(crate) fn free_port() -> u16 {
+    bound().1
+}
+
+/// A bound listener and its port. Who wants to listen keeps it: a process that another thread
+/// starts holds a copy of it for a moment, so that it couldn't be bound again at once.
+fn bound() -> (TcpListener, u16) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     // Test processes that run side by side start at different places.
@@ -23,8 +31,8 @@ pub(crate) fn free_port() -> u16 {
         if !taken.get_or_insert_default().insert(port) {
             continue;
         }
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return (listener, port);
         }
     }
 }
@@ -39,22 +47,22 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens on a free port and hands each connection, with its number, to `serve`.
     pub(crate) fn start(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        // Somebody else may take a free port before we do.
-        let listener = std::iter::repeat_with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())))
-            .take(20)
-            .find_map(Result::ok)
-            .expect("a free port can be bound");
-        Self::serving(listener, serve)
+        let (listener, port) = bound();
+        Self::serve(listener, port, serve)
     }
 
-    /// The same on this port.
+    /// The same on this port, which was found free before.
     pub(crate) fn start_at(port: u16, serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port can be bound");
-        Self::serving(listener, serve)
+        let listener =
+            eventually("the port to be free", || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+        Self::serve(listener, port, serve)
     }
 
-    fn serving(listener: TcpListener, serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        let port = listener.local_addr().expect("a bound listener has an address").port();
+    fn serve(
+        listener: TcpListener,
+        port: u16,
+        serve: impl Fn(TcpStream, usize) + Send + Sync + 'static,
+    ) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, serve) = (Arc::clone(&stopped), Arc::new(serve));
         thread::spawn(move || {

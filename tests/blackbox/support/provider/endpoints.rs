@@ -38,6 +38,11 @@ pub(super) fn answer(request: &Request, shared: &Shared) -> Option<Vec<u8>> {
         thread::sleep(Duration::from_secs(6));
         return None;
     }
+    if state.fault == Fault::TokenAfterAPause && endpoint == Endpoint::Token {
+        drop(state);
+        thread::sleep(Duration::from_millis(700));
+        state = lock(shared);
+    }
     Some(match endpoint {
         Endpoint::Discovery => discovery(request, &state),
         Endpoint::Jwks => jwks(&state),

@@ -89,6 +89,8 @@ pub(crate) enum Fault {
     TokenHtml,
     /// Answers after everyone's patience.
     TokenSlow,
+    /// Answers after 700 ms: accept.
+    TokenAfterAPause,
     TokenTruncated,
     TokenMissingIdToken,
     /// `token_type: bEARER`: accept.
