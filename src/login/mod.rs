@@ -12,6 +12,9 @@ pub mod return_to;
 pub mod sign_out;
 pub mod start;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use cookie::SameSite;
