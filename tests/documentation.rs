@@ -163,7 +163,8 @@ mod tests {
     fn every_field_of_the_access_log_is_described_and_no_other() {
         let page = read("docs/reference/metrics.md");
         let described = named(&rows(section(&page, "### Fields").unwrap()));
-        let snapshot = read("src/telemetry/snapshots/vestibule__telemetry__access_line__tests__access_line_json.snap");
+        let snapshot =
+            read("src/telemetry/snapshots/vestibule__telemetry__access_line__tests__access_line_json.snap");
         let line = snapshot.lines().find(|line| line.starts_with('{')).unwrap();
         let fields: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
         assert_eq!(described, fields.into_keys().collect());
