@@ -176,7 +176,10 @@ impl<T> Visitor<'_> for Written<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.text)(text).ok_or_else(|| told(&format!("expects {}", self.expecting), self.example))
+        (self.text)(text).ok_or_else(|| {
+            let written: String = text.escape_debug().take(40).collect();
+            told(&format!("expects {}, not `{written}`", self.expecting), self.example)
+        })
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::first_byte::FirstByteWatch;
 use super::forwarded::Client;
 use super::traffic::InFlight;
 use crate::clock::{Stopwatch, Timestamp};
@@ -43,6 +44,7 @@ pub struct Context {
     pub(super) upstream_watch: Option<Stopwatch>,
     pub(super) upstream_time: Option<Duration>,
     pub(super) status: Option<StatusCode>,
+    pub(super) first_byte: Option<FirstByteWatch>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
     pub(super) connect_attempts: u32,
@@ -66,6 +68,7 @@ impl Context {
             upstream_watch: None,
             upstream_time: None,
             status: None,
+            first_byte: None,
             body_received: 0,
             upgraded: false,
             connect_attempts: 0,

@@ -8,6 +8,7 @@ mod answer;
 mod certificates;
 mod context;
 mod failure;
+mod first_byte;
 pub mod forwarded;
 pub mod hygiene;
 mod peer;
@@ -32,6 +33,7 @@ use http::Method;
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session as Downstream};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
@@ -42,6 +44,7 @@ use crate::gateway::{Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
 use crate::telemetry::AccessLog;
 use context::{Context, Progress};
+use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
 
 /// One of `listeners`, resolved.
@@ -190,6 +193,23 @@ impl ProxyHttp for Edge {
         Ok(peer)
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _down: &mut Downstream,
+        _reused: bool,
+        _peer: &HttpPeer,
+        connection: std::os::fd::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let timeouts = ctx.forwarding().map(|forward| forward.route.upstream.timeouts);
+        let shorter = timeouts.filter(|timeouts| timeouts.first_byte < timeouts.between_bytes);
+        if let Some(timeouts) = shorter.filter(|_| !ctx.upgraded) {
+            ctx.first_byte = Some(FirstByteWatch::start(connection, timeouts.first_byte));
+        }
+        Ok(())
+    }
+
     async fn upstream_request_filter(
         &self,
         down: &mut Downstream,
@@ -207,6 +227,9 @@ impl ProxyHttp for Edge {
         _end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if let Some(watch) = &ctx.first_byte {
+            watch.progress();
+        }
         ctx.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if !ctx.upgraded && ctx.body_received > forward.route.body_limit.unwrap_or(self.limits.body) {
@@ -221,6 +244,9 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !response.status.is_informational()) {
+            watch.disarm();
+        }
         if let Some(watch) = &ctx.upstream_watch {
             ctx.upstream_time.get_or_insert(watch.elapsed());
         }
@@ -250,6 +276,15 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
+        if let Some(watch) = &ctx.first_byte {
+            watch.disarm();
+            if watch.expired() {
+                // What looks like a broken connection is our own doing.
+                error.etype = ErrorType::ReadTimedout;
+                error.set_retry(false);
+                return error.into_up();
+            }
+        }
         let allowed = ctx.forwarding().map_or(0, |forward| forward.route.upstream.retries.stale_connection);
         let repeatable = down.req_header().method.is_idempotent() && !down.as_ref().retry_buffer_truncated();
         error.retry.decide_reuse(reused);

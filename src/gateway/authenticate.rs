@@ -73,9 +73,13 @@ impl Gateway {
         if live.ended_by(now) {
             return Ok(Err(SessionRefusal::Ended));
         }
-        let limits = self.limits.with_idle(idle);
-        let (why, end) = match assess(live.session().created_at, live.last_seen(), now, limits) {
-            Freshness::Live => return Ok(Ok(live)),
+        let created_at = live.session().created_at;
+        let (why, end) = match assess(created_at, live.last_seen(), now, self.limits) {
+            Freshness::Live => {
+                // A route's shorter limit asks for a new sign-in there; elsewhere the session is good.
+                let here = assess(created_at, live.last_seen(), now, self.limits.with_idle(idle));
+                return Ok(if here == Freshness::Live { Ok(live) } else { Err(SessionRefusal::Idle) });
+            }
             Freshness::Idle => (SessionRefusal::Idle, SessionEnd::Idle),
             Freshness::TooOld => (SessionRefusal::Absolute, SessionEnd::Absolute),
         };

@@ -161,13 +161,10 @@ impl Callbacks {
         let matched = self.match_attempt(sign_in, &response, state, headers).await?;
         let flight =
             seal::sha256(format!("{} {}", matched.attempt.id.as_str(), matched.code.expose()).as_bytes());
-        let spent = self.spent.contains_key(&matched.attempt.id);
-        if spent && !self.flights.contains_key(&flight) {
-            return Err(stale(&matched.state, Staleness::Spent));
-        }
         let outcome = self
             .flights
             .get_with(flight, async {
+                // Only the first copy gets here while it is under way; later ones find it spent.
                 if !self.spent.entry(matched.attempt.id.clone()).or_insert(()).is_fresh() {
                     return Arc::new(Err(stale(&matched.state, Staleness::Spent)));
                 }

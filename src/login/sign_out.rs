@@ -43,14 +43,16 @@ pub fn intent(method: &Method, headers: &HeaderMap, origin: &Origin) -> Intent {
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
-    r: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<String>,
 }
 
-/// Seals where to go after the provider's sign-out, as its `state`
+/// Seals where to go after the provider's sign-out (nowhere, or there), as its `state`
 /// ([RP-Initiated Logout 1.0 §2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
 #[must_use]
-pub fn seal_state(return_to: &ReturnTo, origin: &Origin, keyring: &Keyring) -> String {
-    let plain = serde_json::to_vec(&Sealed { r: return_to.as_str().to_owned() }).unwrap_or_default();
+pub fn seal_state(return_to: Option<&ReturnTo>, origin: &Origin, keyring: &Keyring) -> String {
+    let plain = serde_json::to_vec(&Sealed { r: return_to.map(|target| target.as_str().to_owned()) })
+        .unwrap_or_default();
     keyring.seal(binding(&origin.to_string()), &plain)
 }
 
@@ -59,7 +61,7 @@ pub fn seal_state(return_to: &ReturnTo, origin: &Origin, keyring: &Keyring) -> S
 pub fn open_state(text: &str, origin: &Origin, own: &[&str], keyring: &Keyring) -> Option<ReturnTo> {
     let plain = keyring.open(binding(&origin.to_string()), text).ok()?;
     let sealed: Sealed = serde_json::from_slice(&plain).ok()?;
-    ReturnTo::parse(&sealed.r, origin, own).ok()
+    ReturnTo::parse(&sealed.r?, origin, own).ok()
 }
 
 fn binding(origin: &str) -> Binding<'_> {

@@ -63,6 +63,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
     parts.metrics.watch(&access_log);
     let (gateway, upstreams) = (parts.gateway, parts.upstreams);
     resolver::resolve_once(&upstreams);
+    providers::fetch_once(&parts.providers)?;
 
     let conf = ServerConf {
         threads: config.threads,

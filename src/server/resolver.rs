@@ -79,7 +79,7 @@ async fn look_up(upstream: &Upstream, patience: Duration) {
             tracing::warn!(host = %server.host, %error, "upstream name not found; keeping the last address");
         }
         Err(_) => {
-            tracing::warn!(host = %server.host, "upstream name look-up timed out; keeping the last address")
+            tracing::warn!(host = %server.host, "upstream name look-up timed out; keeping the last address");
         }
     }
 }

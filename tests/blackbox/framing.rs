@@ -241,7 +241,6 @@ fn a_head_that_is_not_well_formed_is_refused(#[case] line: &str) {
 #[case::minus("-1\r\nhello\r\n0\r\n\r\n")]
 #[case::underscore("5_0\r\nhello\r\n0\r\n\r\n")]
 #[case::seventeen_digits("00000000000000005\r\nhello\r\n0\r\n\r\n")]
-#[case::empty("\r\nhello\r\n0\r\n\r\n")]
 #[case::extension_ended_by_lf("5;\nhello\r\n0\r\n\r\n")]
 #[case::bare_lf("5\nhello\n0\n\n")]
 #[case::spill("5\r\nhello!!\r\n0\r\n\r\n")]

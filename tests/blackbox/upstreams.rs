@@ -356,9 +356,11 @@ fn an_upstream_over_tls_is_verified() {
     let site = Site::with(|config: Config, upstream: &Upstream| {
         // It speaks plain HTTP, so that a gateway which asked for TLS can't be satisfied by it.
         let url = upstream.url().replace("http://", "https://");
-        config.route(json!({ "id": "tls", "match": { "path": "/tls" }, "auth": "public", "upstream": url }))
+        let tls = json!({ "servers": [url], "tls": { "server_name": "app.internal" } });
+        config.route(json!({ "id": "tls", "match": { "path": "/tls" }, "auth": "public", "upstream": tls }))
     });
     let response = site.gateway.ask("GET /tls", "");
-    assert_eq!(response.status, 502, "{}", response.everything());
+    // It may take the greeting for the beginning of a request and wait for more.
+    assert!(matches!(response.status, 502 | 504), "{}", response.everything());
     assert!(site.upstream.requests().is_empty());
 }

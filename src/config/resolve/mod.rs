@@ -116,7 +116,11 @@ impl Resolver<'_> {
 
     /// Records a value whose feature isn't built yet.
     fn later(&mut self, at: &KeyPath, what_to_write: &str) {
-        self.fault(at, format!("{COMES_LATER}: this release doesn't have it yet"), what_to_write);
+        let written = match self.tree.find(at).map(|node| &node.kind) {
+            Some(super::tree::Kind::Text(text)) if text.len() <= 40 => format!("`{}`", text.escape_debug()),
+            _ => "it".to_owned(),
+        };
+        self.fault(at, format!("{COMES_LATER}: this release doesn't have {written} yet"), what_to_write);
     }
 
     fn warn(&mut self, at: &KeyPath, why: impl Into<String>, what_to_write: impl Into<String>) {

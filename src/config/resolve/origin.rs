@@ -120,7 +120,7 @@ impl Resolver<'_> {
             } else if network.prefix_len() == 0 {
                 self.fault(
                     &at,
-                    "trusts everybody: any client could forge its address and scheme",
+                    format!("{network} trusts everybody: any client could forge its address and scheme"),
                     "the networks of your own proxies alone, such as 10.4.0.0/24",
                 );
             } else if network.prefix_len() < widest {

@@ -348,9 +348,9 @@ impl Resolver<'_> {
                 continue;
             }
             let why = if name.eq_ignore_ascii_case("none") {
-                "an ID token without a signature can be written by anybody".to_owned()
+                "with `none` an ID token has no signature and can be written by anybody".to_owned()
             } else if name.starts_with("HS") {
-                "with it, whoever has the client secret can write ID tokens".to_owned()
+                format!("with `{}` whoever has the client secret can write ID tokens", name.escape_debug())
             } else {
                 format!("unknown algorithm `{}`", name.escape_debug())
             };

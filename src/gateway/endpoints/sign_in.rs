@@ -36,7 +36,7 @@ impl Gateway {
             .and_then(|text| ReturnTo::parse(text, &origin.origin, &self.own_paths()).ok())
             .unwrap_or_else(ReturnTo::root);
         let route = self.route_of(origin, &return_to);
-        let sign_in = match choose(origin, &parameters, route.as_deref()) {
+        let sign_in = match choose(origin, &parameters) {
             Choice::With(sign_in) => sign_in,
             Choice::Unknown => return self.problem(inbound.parts, inbound.request_id, Problem::BadRequest),
             Choice::Ask => {
@@ -47,8 +47,11 @@ impl Gateway {
         };
         let prompt = parameters.one("prompt").filter(|prompt| *prompt == "login");
         let found = inbound.redirect_status();
+        let route = route.filter(|route| is_of(route, sign_in));
+        // A session that the page's route would not take doesn't spare the sign-in.
+        let idle = route.as_deref().and_then(|route| route.idle_timeout);
         if prompt.is_none() {
-            match self.authenticate(&inbound.parts.headers, &sign_in.scope, None).await {
+            match self.authenticate(&inbound.parts.headers, &sign_in.scope, idle).await {
                 Authentication::Identified(_) => {
                     return Reply::redirect(StatusCode::SEE_OTHER, return_to.location(), "already_signed_in");
                 }
@@ -58,7 +61,7 @@ impl Gateway {
                 Authentication::Anonymous | Authentication::Rejected(_) => {}
             }
         }
-        let authorize = route.as_deref().filter(|route| is_of(route, sign_in)).map(|route| &route.authorize);
+        let authorize = route.as_deref().map(|route| &route.authorize);
         let wish = Wish {
             return_to,
             login_hint: parameters.one("login_hint").filter(|hint| hint.len() <= 256),
@@ -106,7 +109,7 @@ impl Gateway {
         }
     }
 
-    /// The route of the page that the login is for: it may name the provider and more parameters.
+    /// The route of the page that the login is for: it may add parameters and a shorter idle limit.
     fn route_of(&self, origin: &ServedOrigin, return_to: &ReturnTo) -> Option<Arc<Route>> {
         let path = return_to.as_str().split(['?', '#']).next()?;
         match self.routes.find(&origin.origin.host, path, &Method::GET) {
@@ -127,8 +130,8 @@ fn is_of(route: &Route, sign_in: &SignIn) -> bool {
     matches!(&route.auth, Auth::Session { provider, .. } if *provider == sign_in.scope.provider)
 }
 
-/// By `provider`, else by `iss`, else the only one, else the one that the page's route asks for.
-fn choose<'a>(origin: &'a ServedOrigin, parameters: &Parameters<'_>, route: Option<&Route>) -> Choice<'a> {
+/// By `provider`, else by `iss`, else the only one; else the person is asked.
+fn choose<'a>(origin: &'a ServedOrigin, parameters: &Parameters<'_>) -> Choice<'a> {
     let with = |found: Option<&'a Arc<SignIn>>| found.map_or(Choice::Unknown, Choice::With);
     if parameters.has("provider") {
         let name = parameters.one("provider").and_then(|name| ProviderName::parse(name).ok());
@@ -146,10 +149,7 @@ fn choose<'a>(origin: &'a ServedOrigin, parameters: &Parameters<'_>, route: Opti
     }
     match origin.sign_ins.as_slice() {
         [only] => Choice::With(only),
-        _ => match route.map(|route| &route.auth) {
-            Some(Auth::Session { provider, .. }) => with(origin.sign_in(provider)),
-            _ => Choice::Ask,
-        },
+        _ => Choice::Ask,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
@@ -13,6 +13,8 @@ use crate::login::sign_out::{self, Intent};
 use crate::oidc::SignOut;
 use crate::pages::Problem;
 use crate::reply::{OwedCookies, Reply};
+use crate::route::Auth;
+use crate::route::table::Found;
 use crate::session::{Ending, Error, Live, cookie};
 use crate::telemetry::labels::SessionEnd;
 
@@ -56,7 +58,7 @@ impl Gateway {
             cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
         }
         let to = match &ended {
-            Some((sign_in, live)) => self.leave(origin, sign_in, live, wanted.as_ref()),
+            Some((sign_in, live)) => self.leave(origin, sign_in, live, wanted),
             None => wanted.map_or_else(|| self.signed_out_address(), |wanted| wanted.as_str().to_owned()),
         };
         Reply::redirect(StatusCode::SEE_OTHER, location(&to), "signed_out").cookies(cookies)
@@ -81,14 +83,14 @@ impl Gateway {
         origin: &ServedOrigin,
         sign_in: &SignIn,
         live: &Live,
-        wanted: Option<&ReturnTo>,
+        wanted: Option<ReturnTo>,
     ) -> String {
-        let after = wanted.cloned().unwrap_or_else(|| self.after_sign_out(origin, sign_in));
+        let after = wanted.or_else(|| self.after_sign_out(origin, sign_in));
         let provider = &sign_in.provider;
         let over_provider = match provider.config().sign_out {
             SignOut::Local => None,
             SignOut::Browser => provider.metadata().and_then(|metadata| {
-                let state = sign_out::seal_state(&after, &origin.origin, &self.keyring);
+                let state = sign_out::seal_state(after.as_ref(), &origin.origin, &self.keyring);
                 let back = format!("{}{}", origin.text, self.signed_out_address());
                 let session = live.session();
                 let hint = session.id_token.as_deref();
@@ -96,12 +98,23 @@ impl Gateway {
                 provider.end_session_url(&metadata, hint, logout_hint, &back, &state)
             }),
         };
-        over_provider.map_or_else(|| after.as_str().to_owned(), String::from)
+        match (over_provider, after) {
+            (Some(provider), _) => provider.into(),
+            (None, Some(after)) => after.as_str().to_owned(),
+            (None, None) => self.signed_out_address(),
+        }
     }
 
-    fn after_sign_out(&self, origin: &ServedOrigin, sign_in: &SignIn) -> ReturnTo {
+    /// `after_sign_out`. The front page it is by default would sign the person in again at once where
+    /// it is protected: then there is nowhere to go on to, and a page says that they are signed out.
+    fn after_sign_out(&self, origin: &ServedOrigin, sign_in: &SignIn) -> Option<ReturnTo> {
         let path = &sign_in.provider.config().after_sign_out;
-        ReturnTo::parse(path, &origin.origin, &self.own_paths()).unwrap_or_else(|_| ReturnTo::root())
+        let target = ReturnTo::parse(path, &origin.origin, &self.own_paths()).ok()?;
+        let is_public = || match self.routes.find(&origin.origin.host, "/", &Method::GET) {
+            Ok(Found::Route(route)) => route.auth == Auth::Public,
+            _ => false,
+        };
+        (target.as_str() != "/" || is_public()).then_some(target)
     }
 
     fn signed_out_address(&self) -> String {
@@ -116,7 +129,7 @@ impl Gateway {
         });
         match target {
             Some(target) => Reply::redirect(StatusCode::SEE_OTHER, target.location(), "signed_out"),
-            None => self.pages.signed_out(None, inbound.request_id),
+            None => self.pages.signed_out(Some("/"), inbound.request_id),
         }
     }
 }

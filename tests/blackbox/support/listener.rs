@@ -39,12 +39,22 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens on a free port and hands each connection, with its number, to `serve`.
     pub(crate) fn start(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        Self::start_at(free_port(), serve)
+        // Somebody else may take a free port before we do.
+        let listener = std::iter::repeat_with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())))
+            .take(20)
+            .find_map(Result::ok)
+            .expect("a free port can be bound");
+        Self::serving(listener, serve)
     }
 
     /// The same on this port.
     pub(crate) fn start_at(port: u16, serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port can be bound");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port can be bound");
+        Self::serving(listener, serve)
+    }
+
+    fn serving(listener: TcpListener, serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        let port = listener.local_addr().expect("a bound listener has an address").port();
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, serve) = (Arc::clone(&stopped), Arc::new(serve));
         thread::spawn(move || {
