@@ -62,7 +62,7 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
     let yaml = format!(
         "origins: [http://localhost:{port}]\n\
          listeners: [{{ address: 127.0.0.1:{port} }}]\n\
-         log: {{ format: text, level: warn, access: {{ output: off }} }}\n\
+         log: {{ format: text, level: error, access: {{ output: off }} }}\n\
          providers:\n  \
            pingone:\n    \
              issuer: {issuer}\n    \
@@ -71,7 +71,6 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
          sessions: {{ store: memory }}\n\
          shutdown: {{ delay: 0s, grace: 2s }}\n\
          routes:\n  \
-           - {{ id: goodbye, match: {{ path: /goodbye, exact: true }}, auth: public, upstream: http://{echo} }}\n  \
            - {{ id: echo, auth: {{ session: pingone }}, upstream: http://{echo} }}\n",
         issuer = emulator.issuer(),
     );

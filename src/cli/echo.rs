@@ -37,7 +37,6 @@ pub(super) fn start() -> std::io::Result<SocketAddr> {
 fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let body = match request.uri().path() {
         "/favicon.ico" => None,
-        "/goodbye" => Some(GOODBYE.to_owned()),
         path => Some(page(request.method().as_str(), path, request.headers())),
     };
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
@@ -58,8 +57,6 @@ th{font-weight:600;width:42%}td{font-family:ui-monospace,monospace;font-size:.9r
 a.button{display:inline-block;padding:.6rem 1.1rem;border-radius:.4rem;background:var(--mark);color:var(--paper);text-decoration:none;font-weight:600;margin-right:1rem}
 h2{font-size:1.05rem;margin:0 0 .6rem}</style>";
 
-const GOODBYE: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>Signed out</title><main><h1>You are signed out</h1><p>This page of the echo service is public.</p><p><a href=/>Sign in again</a></p></main></html>";
-
 /// The page; everything received is escaped.
 fn page(method: &str, path: &str, headers: &HeaderMap) -> String {
     let identity = rows(headers, |name| name.starts_with("x-forwarded-") && !is_forwarding(name));
@@ -69,7 +66,7 @@ fn page(method: &str, path: &str, headers: &HeaderMap) -> String {
          <title>Echo service</title>{STYLE}</head><body><main><h1>Echo service</h1>\
          <p>This service knows nothing of sign-on. It received <code>{} {}</code> and was told who is asking:</p>\
          <h2>Identity</h2><table id=identity>{identity}</table>\
-         <p><a class=button href=\"/.vestibule/sign-out?return_to=/goodbye\">Sign out</a> <a href=\"/.vestibule/session\">Session as JSON</a></p>\
+         <p><a class=button href=\"/.vestibule/sign-out\">Sign out</a> <a href=\"/.vestibule/session\">Session as JSON</a></p>\
          <h2>Other headers</h2><table id=headers>{others}</table></main></body></html>",
         escaped(method),
         escaped(path),

@@ -76,9 +76,9 @@ impl Shared {
     async fn watch(self: Arc<Self>) {
         loop {
             let due = Duration::from_millis(self.progress.load(Ordering::Relaxed)) + self.limit;
-            let elapsed = self.started.elapsed();
-            if elapsed < due {
-                tokio::time::sleep(due - elapsed).await;
+            let left = due.saturating_sub(self.started.elapsed());
+            if !left.is_zero() {
+                tokio::time::sleep(left).await;
                 continue;
             }
             // Under the lock, so that a connection which has just been given back isn't touched.

@@ -129,9 +129,7 @@ impl Edge {
                 let raw = session.get_headers_raw_bytes();
                 hygiene::refuse_raw_framing(&raw).map_err(|_| Problem::Framing)?;
                 let line = raw.split(|&byte| byte == b'\n').next().unwrap_or_default();
-                // Pingora has escaped what no target may have: bytes beyond ASCII, further blanks.
-                let blanks = line.iter().filter(|&&byte| byte == b' ').count();
-                if blanks != 2 || line.iter().any(|&byte| byte >= 0x80) {
+                if line.iter().any(|&byte| byte >= 0x80) {
                     return Err(Problem::MalformedPath);
                 }
             }

@@ -59,6 +59,16 @@ pub fn on_callback(sign_in: &SignIn, keyring: &Keyring, headers: &HeaderMap, now
     owe(sign_in, keyring, Count { redirects, completed_at: Some(now) })
 }
 
+/// Forgets the count: who signs out and in again doesn't go round.
+pub fn forget(sign_in: &SignIn, headers: &HeaderMap) -> OwedCookies {
+    let mut owed = OwedCookies::none();
+    if pairs(headers).any(|(name, _)| name == sign_in.loop_cookie) {
+        let cookie = SetCookie::clear(&sign_in.loop_cookie, sign_in.scope.transport, SameSite::Lax);
+        owed.owe(&cookie.partitioned(sign_in.scope.partitioned));
+    }
+    owed
+}
+
 fn read(sign_in: &SignIn, keyring: &Keyring, headers: &HeaderMap) -> Count {
     pairs(headers)
         .filter(|(name, _)| *name == sign_in.loop_cookie)

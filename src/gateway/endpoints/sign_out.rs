@@ -7,9 +7,9 @@ use http::{Method, StatusCode};
 use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use super::sign_in::location;
-use crate::login::SignIn;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_out::{self, Intent};
+use crate::login::{SignIn, loop_guard};
 use crate::oidc::SignOut;
 use crate::pages::Problem;
 use crate::reply::{OwedCookies, Reply};
@@ -56,6 +56,7 @@ impl Gateway {
                 Authentication::Rejected(_) => {}
             }
             cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
+            cookies.extend(loop_guard::forget(sign_in, &inbound.parts.headers));
         }
         let to = match &ended {
             Some((sign_in, live)) => self.leave(origin, sign_in, live, wanted),
