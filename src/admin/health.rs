@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 use serde_json::json;
 
+use crate::edge::Traffic;
 use crate::gateway::Gateway;
 use crate::oidc::circuit::CircuitState;
 use crate::oidc::{Provider, ProviderStatus};
@@ -38,6 +39,7 @@ pub struct Health {
     gateway: Arc<Gateway>,
     providers: Vec<Arc<Provider>>,
     metrics: Arc<Metrics>,
+    traffic: Arc<Traffic>,
 }
 
 impl Health {
@@ -48,8 +50,9 @@ impl Health {
         gateway: Arc<Gateway>,
         providers: Vec<Arc<Provider>>,
         metrics: Arc<Metrics>,
+        traffic: Arc<Traffic>,
     ) -> Self {
-        Self { readiness, gateway, providers, metrics }
+        Self { readiness, gateway, providers, metrics, traffic }
     }
 
     pub(super) async fn ready(&self) -> (StatusCode, String) {
@@ -74,6 +77,7 @@ impl Health {
     }
 
     pub(super) fn metrics(&self) -> String {
+        self.metrics.in_flight(self.traffic.in_flight());
         self.metrics.render()
     }
 }

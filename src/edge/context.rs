@@ -79,6 +79,7 @@ impl Context {
 
     pub(super) fn forward(&mut self, forward: Box<Forward>) {
         self.decision = Decision::Forwarded;
+        self.reason = Decision::Forwarded.as_str();
         self.route = Some(Arc::clone(&forward.route));
         self.progress = Progress::Forwarding(forward);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cookie::SameSite;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -12,8 +13,10 @@ use crate::login::SignIn;
 use crate::login::return_to::ReturnTo;
 use crate::login::start::{self, Wish};
 use crate::pages::{self, Asked, Problem, problem_json};
-use crate::reply::Reply;
+use crate::reply::{OwedCookies, Reply, SetCookie, Transport};
 use crate::route::{ChallengeStyle, Route};
+use crate::session;
+use crate::session::cookie::pairs;
 use crate::telemetry::RequestId;
 use crate::telemetry::labels::{Decision, LoginOutcome, Refusal};
 
@@ -24,6 +27,9 @@ const GRPC_UNAUTHENTICATED: &str = "16";
 const GRPC_PERMISSION_DENIED: &str = "7";
 const GRPC_UNAVAILABLE: &str = "14";
 const GRPC_INTERNAL: &str = "13";
+
+/// More cookies of ours than any browser has unless somebody made them up.
+const CLEARED_AT_MOST: usize = 32;
 
 impl Gateway {
     /// A request that isn't served, whoever asks.
@@ -36,7 +42,24 @@ impl Gateway {
     pub fn refuse_at_edge(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Answer {
         self.metrics.refused(Refusal::of_reason(problem.reason()));
         let decision = if problem.status().is_server_error() { Decision::Failed } else { Decision::Refused };
-        Answer { reply: self.problem(parts, request_id, problem), decision, route: None }
+        let mut reply = self.problem(parts, request_id, problem);
+        if problem == Problem::HeadTooLarge {
+            reply = reply.cookies(self.clear_own_cookies(parts));
+        }
+        Answer { reply, decision, route: None }
+    }
+
+    /// Takes all our cookies from a browser whose requests have become too large to be read: it
+    /// would never get better by itself.
+    fn clear_own_cookies(&self, parts: &Parts) -> OwedCookies {
+        let mut owed = OwedCookies::none();
+        let is_own = |name: &str| self.origins.iter().any(|origin| origin.owns_cookie(name));
+        for (name, _) in pairs(&parts.headers).filter(|(name, _)| is_own(name)).take(CLEARED_AT_MOST) {
+            let tls = name.starts_with(session::prefix(Transport::Tls));
+            let transport = if tls { Transport::Tls } else { Transport::Plain };
+            owed.owe(&SetCookie::clear(name, transport, SameSite::Lax));
+        }
+        owed
     }
 
     /// A failure after the decision, on the way to or from the upstream.

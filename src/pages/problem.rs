@@ -51,9 +51,6 @@ problems! {
     /// A path whose readings disagree.
     AmbiguousPath: BAD_REQUEST "ambiguous_path" "This address can't be read"
         "The address could mean two different pages. Write it in its plain form and try again.";
-    /// An upgrade, `Expect` or method that isn't served.
-    NotImplemented: NOT_IMPLEMENTED "not_implemented" "This can't be done here"
-        "The request asks for something that this service doesn't do.";
     /// Nobody is signed in.
     SignInRequired: UNAUTHORIZED "sign_in_required" "Sign in to continue"
         "You need to sign in to open this page.";

@@ -83,6 +83,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
         Arc::clone(&gateway),
         parts.providers.clone(),
         parts.metrics,
+        lifecycle.traffic(),
     ));
     listeners::add_admin(&mut server, admin_address, config.admin.probes, &health);
     server.add_service(background_service("providers", providers::Upkeep::new(&parts.providers)?));

@@ -67,8 +67,8 @@ metrics! {
         "Session cookies that were not taken.";
     PROVIDER_CALLS: "counter" "vestibule_provider_calls_total" ["provider", "call", "outcome"]
         "Calls to providers.";
-    CONNECTIONS: "gauge" "vestibule_connections" []
-        "Open connections of clients.";
+    IN_FLIGHT: "gauge" "vestibule_requests_in_flight" []
+        "Requests and streams under way.";
     ACCESS_LOG_DROPPED: "counter" "vestibule_access_log_dropped_total" []
         "Access-log lines dropped because standard output was too slow.";
     PANICS: "counter" "vestibule_panics_total" []
@@ -92,7 +92,7 @@ pub struct Metrics {
     sessions_ended: Children,
     sessions_refused: Children,
     provider_calls: Vec<(ProviderName, Children)>,
-    connections: IntGauge,
+    in_flight: IntGauge,
     access_log_dropped: IntCounter,
     access_log: OnceLock<DroppedLines>,
     panics: IntCounter,
@@ -126,7 +126,7 @@ impl Metrics {
             sessions_ended: Children::register(&registry, SESSIONS_ENDED, SessionEnd::TEXTS)?,
             sessions_refused: Children::register(&registry, SESSIONS_REFUSED, SessionRefusal::TEXTS)?,
             provider_calls: provider_calls(&registry, providers)?,
-            connections: gauge(&registry, CONNECTIONS)?,
+            in_flight: gauge(&registry, IN_FLIGHT)?,
             access_log_dropped: counter(&registry, ACCESS_LOG_DROPPED)?,
             access_log: OnceLock::new(),
             panics: counter(&registry, PANICS)?,
@@ -184,15 +184,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a client's connection while it is open. Must be paired with
-    /// [`Metrics::connection_closed`].
-    pub fn connection_opened(&self) {
-        self.connections.inc();
-    }
-
-    /// The connection is gone.
-    pub fn connection_closed(&self) {
-        self.connections.dec();
+    /// How many requests and streams are under way now.
+    pub fn in_flight(&self, now: usize) {
+        self.in_flight.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
     /// Counts a panic that cost one request.
@@ -335,9 +329,7 @@ mod tests {
         metrics.request(Decision::Forwarded, None, Duration::from_millis(3));
         metrics.provider_call(&provider, ProviderCall::Userinfo, CallOutcome::Unavailable);
         metrics.session_refused(SessionRefusal::WrongOrigin);
-        metrics.connection_opened();
-        metrics.connection_opened();
-        metrics.connection_closed();
+        metrics.in_flight(1);
         let rendered = metrics.render();
         for expected in [
             "vestibule_requests_total{decision=\"denied\"} 1",
@@ -346,7 +338,7 @@ mod tests {
             "vestibule_request_seconds_count 2",
             "vestibule_request_seconds_bucket{le=\"0.005\"} 2",
             "vestibule_session_refused_total{why=\"wrong_origin\"} 1",
-            "vestibule_connections 1",
+            "vestibule_requests_in_flight 1",
             concat!("vestibule_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert_eq!(line(&rendered, expected), expected);
