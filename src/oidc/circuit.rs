@@ -4,6 +4,7 @@
 //! one every five seconds that finds out whether it is back. A `Retry-After` of the provider holds
 //! off calls to that endpoint alone, since a limit on userinfo says nothing of tokens.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +17,28 @@ const FAILURES: u32 = 5;
 /// Time between two probes of an open circuit.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// The endpoints that we call ourselves.
+/// The endpoints that we call ourselves; `Display` names them in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub enum Endpoint {
+    /// Where the provider metadata is.
     Metadata,
+    /// `jwks_uri`.
     Keys,
+    /// `token_endpoint`.
     Token,
+    /// `userinfo_endpoint`.
     Userinfo,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metadata => "metadata",
+            Self::Keys => "keys",
+            Self::Token => "token endpoint",
+            Self::Userinfo => "userinfo endpoint",
+        })
+    }
 }
 
 /// Whether calls to the provider are let through.
@@ -64,7 +80,7 @@ impl Circuit {
             && !has_passed(period, since, now)
         {
             let retry_after = period.saturating_sub(now.since(since));
-            return Err(Unavailable { cause: Cause::HeldOff, retry_after });
+            return Err(Unavailable { endpoint: Some(endpoint), cause: Cause::HeldOff, retry_after });
         }
         if state.failures < FAILURES {
             return Ok(());
@@ -73,7 +89,7 @@ impl Circuit {
             && !has_passed(PROBE_EVERY, probed, now)
         {
             let retry_after = PROBE_EVERY.saturating_sub(now.since(probed));
-            return Err(Unavailable { cause: Cause::CircuitOpen, retry_after });
+            return Err(Unavailable { endpoint: Some(endpoint), cause: Cause::CircuitOpen, retry_after });
         }
         // This call is the probe; the next one may go five seconds from now, whatever becomes of it.
         state.probed = Some(now);
@@ -172,7 +188,7 @@ mod tests {
         let circuit = Circuit::default();
         circuit.failed(Endpoint::Userinfo, Some(Duration::from_secs(20)), NOON);
         let refused = circuit.admit(Endpoint::Userinfo, after(5)).unwrap_err();
-        assert_eq!(refused, Unavailable { cause: Cause::HeldOff, retry_after: Duration::from_secs(15) });
+        assert_eq!((refused.cause, refused.retry_after), (Cause::HeldOff, Duration::from_secs(15)));
         assert!(circuit.admit(Endpoint::Token, after(5)).is_ok());
         assert!(circuit.admit(Endpoint::Userinfo, after(20)).is_ok());
     }

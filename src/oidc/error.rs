@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::circuit::Endpoint;
 use super::json::NotJson;
 use crate::http_client;
 
@@ -29,11 +30,26 @@ pub enum Error {
 impl Error {
     /// A stable code for logs and metrics.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::ProviderUnavailable(unavailable) => unavailable.cause.reason(),
             Self::ProviderMisbehaved(misbehaved) => misbehaved.reason(),
             Self::ResponseRejected(rejected) => rejected.reason(),
+        }
+    }
+
+    /// The same error, saying where it happened. What names an endpoint already keeps it: a token
+    /// request that fails for want of metadata is about the metadata.
+    pub(super) fn at(self, endpoint: Endpoint) -> Self {
+        match self {
+            Self::ProviderUnavailable(Unavailable { endpoint: None, cause, retry_after }) => {
+                Unavailable { endpoint: Some(endpoint), cause, retry_after }.into()
+            }
+            // A rejection says by itself what it is about.
+            Self::ProviderUnavailable(_)
+            | Self::ProviderMisbehaved(Misbehaved::At(..))
+            | Self::ResponseRejected(_) => self,
+            Self::ProviderMisbehaved(misbehaved) => Misbehaved::At(endpoint, Box::new(misbehaved)).into(),
         }
     }
 
@@ -62,8 +78,10 @@ impl From<http_client::Error> for Error {
 
 /// The provider can't be reached or doesn't serve us now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{cause}")]
+#[error("{}{cause}", endpoint.map(|endpoint| format!("{endpoint}: ")).unwrap_or_default())]
 pub struct Unavailable {
+    /// What was called, where that is known.
+    pub endpoint: Option<Endpoint>,
     /// What happened.
     pub cause: Cause,
     /// When to try again: what the provider asked for, at most a minute, or a few seconds.
@@ -72,7 +90,7 @@ pub struct Unavailable {
 
 impl Unavailable {
     pub(super) const fn because(cause: Cause) -> Self {
-        Self { cause, retry_after: RETRY_AFTER }
+        Self { endpoint: None, cause, retry_after: RETRY_AFTER }
     }
 }
 
@@ -112,6 +130,9 @@ impl Cause {
 /// The provider answered what no provider may answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misbehaved {
+    /// What one endpoint answered.
+    #[error("{0}: {1}")]
+    At(Endpoint, Box<Self>),
     /// A redirect where an answer belongs; never followed.
     #[error("it answered with a redirect ({0})")]
     Redirected(u16),
@@ -142,7 +163,7 @@ pub enum Misbehaved {
     #[error("its key set has no usable key")]
     NoUsableKeys,
     /// The token endpoint refused us: our client, its secret or its grants are not set up as we are.
-    #[error("the token endpoint refused this client: {0}")]
+    #[error("this client is refused: {0}")]
     TokenError(&'static str),
     /// A token response without a member, or with one of the wrong type.
     #[error("its token response has no good {0}")]
@@ -153,8 +174,9 @@ pub enum Misbehaved {
 }
 
 impl Misbehaved {
-    const fn reason(&self) -> &'static str {
+    fn reason(&self) -> &'static str {
         match self {
+            Self::At(_, misbehaved) => misbehaved.reason(),
             Self::Redirected(_) => "provider_redirected",
             Self::Status(_) => "provider_unexpected_status",
             Self::TooLong => "provider_answer_too_long",
@@ -195,7 +217,7 @@ pub enum Rejected {
     #[error("iss is missing")]
     IssMissing,
     /// The provider refused the code: used before, expired, or not ours.
-    #[error("the provider refused the code")]
+    #[error("the token endpoint refused the code")]
     InvalidGrant,
     /// Over the size limit.
     #[error("the ID token is too long")]
@@ -233,6 +255,9 @@ pub enum Rejected {
     /// `azp` is another client.
     #[error("the ID token was issued to another client")]
     IdTokenAuthorizedParty,
+    /// `exp` is missing or no time.
+    #[error("the ID token has no good time of expiry")]
+    IdTokenExpiry,
     /// `exp` has passed.
     #[error("the ID token has expired")]
     IdTokenExpired,
@@ -284,6 +309,7 @@ impl Rejected {
             Self::IdTokenIssuer => "id_token_issuer",
             Self::IdTokenAudience => "id_token_audience",
             Self::IdTokenAuthorizedParty => "id_token_azp",
+            Self::IdTokenExpiry => "id_token_exp",
             Self::IdTokenExpired => "id_token_expired",
             Self::IdTokenIssuedAt => "id_token_iat",
             Self::IdTokenNotYetValid => "id_token_nbf",
@@ -304,7 +330,8 @@ mod tests {
     fn only_a_providers_fault_is_worth_another_try() {
         assert_eq!(Error::from(Rejected::IdTokenNonce).retry_after(), None);
         assert!(Error::from(Misbehaved::NoUsableKeys).retry_after().is_some());
-        let asked = Unavailable { cause: Cause::Status(503), retry_after: Duration::from_secs(17) };
+        let asked =
+            Unavailable { endpoint: None, cause: Cause::Status(503), retry_after: Duration::from_secs(17) };
         assert_eq!(Error::from(asked).retry_after(), Some(Duration::from_secs(17)));
     }
 
@@ -313,5 +340,17 @@ mod tests {
         let error = Error::from(http_client::Error::TimedOut(Duration::from_secs(5)));
         assert_eq!(format!("failed to {error}"), "failed to be served by the provider: no answer within 5s");
         assert_eq!(error.reason(), "provider_timeout");
+        let error = error.at(Endpoint::Userinfo).at(Endpoint::Token);
+        assert_eq!(
+            format!("failed to {error}"),
+            "failed to be served by the provider: userinfo endpoint: no answer within 5s"
+        );
+        assert_eq!(error.reason(), "provider_timeout");
+        let error = Error::from(Misbehaved::Status(404)).at(Endpoint::Keys).at(Endpoint::Token);
+        assert_eq!(
+            format!("failed to {error}"),
+            "failed to use the provider's answer: keys: it answered 404"
+        );
+        assert_eq!(error.reason(), "provider_unexpected_status");
     }
 }

@@ -1,7 +1,8 @@
 //! The wire rules of a provider: discovery, authorization, token, ID token, userinfo, sign-out.
 //!
-//! `openidconnect` does discovery, requests, code exchange and ID token verification; the files
-//! here add what it leaves out. [`provider::Provider`] is the only one that does I/O.
+//! `openidconnect` reads metadata and verifies signatures, `oauth2` below it makes the token
+//! requests; the files here add what they leave out. [`provider::Provider`] is the only one that
+//! does I/O.
 
 mod answer;
 pub mod authorization;

@@ -9,7 +9,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RSA_PSS_SHA256, RsaKeyPair,
+    RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -149,19 +149,23 @@ impl SigningKey {
     pub(super) fn sign(&self, header: &Value, claims: &str) -> String {
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let padding: &'static dyn RsaEncoding =
+            if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+        format!("{signed}.{}", self.sign_as(padding, &signed))
+    }
+
+    /// A signature by itself; `padding` is how an RSA key makes it.
+    pub(super) fn sign_as(&self, padding: &'static dyn RsaEncoding, signed: &str) -> String {
         let random = SystemRandom::new();
-        let signature = match self {
+        URL_SAFE_NO_PAD.encode(match self {
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let padding: &dyn aws_lc_rs::signature::RsaEncoding =
-                    if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
                 pair.sign(padding, &random, signed.as_bytes(), &mut signature).unwrap();
                 signature
             }
             Self::Es256(pair) => pair.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec(),
             Self::Ed25519(pair) => pair.sign(signed.as_bytes()).as_ref().to_vec(),
-        };
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        })
     }
 }
 

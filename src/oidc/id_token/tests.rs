@@ -1,5 +1,6 @@
 //! One named case per check.
 
+use aws_lc_rs::signature::RSA_PSS_SHA256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
@@ -88,12 +89,14 @@ fn accepts_a_good_token_signed_with(#[case] key: &SigningKey, #[case] algorithm:
 #[case::expired_61_seconds_ago("exp", seconds(-61), Rejected::IdTokenExpired)]
 #[case::expired_60_seconds_ago("exp", seconds(-60), Rejected::IdTokenExpired)]
 #[case::expired_at_the_epoch("exp", json!(0), Rejected::IdTokenExpired)]
-#[case::no_expiry("exp", Value::Null, Rejected::IdTokenMalformed)]
-#[case::an_expiry_in_words("exp", json!("1800003600"), Rejected::IdTokenMalformed)]
-#[case::a_negative_expiry("exp", json!(-1), Rejected::IdTokenMalformed)]
-#[case::an_expiry_beyond_calendars("exp", json!(1e300), Rejected::IdTokenMalformed)]
+#[case::no_expiry("exp", Value::Null, Rejected::IdTokenExpiry)]
+#[case::an_expiry_in_words("exp", json!("1800003600"), Rejected::IdTokenExpiry)]
+#[case::a_negative_expiry("exp", json!(-1), Rejected::IdTokenExpiry)]
+#[case::an_expiry_beyond_calendars("exp", json!(1e300), Rejected::IdTokenExpiry)]
+#[case::an_expiry_of_the_largest_number("exp", json!(u64::MAX), Rejected::IdTokenExpiry)]
 #[case::issued_in_61_seconds("iat", seconds(61), Rejected::IdTokenIssuedAt)]
 #[case::issued_over_an_hour_ago("iat", seconds(-3661), Rejected::IdTokenIssuedAt)]
+#[case::issued_in_words("iat", json!("1800000000"), Rejected::IdTokenIssuedAt)]
 #[case::no_time_of_issue("iat", Value::Null, Rejected::IdTokenIssuedAt)]
 #[case::not_valid_for_61_seconds("nbf", seconds(61), Rejected::IdTokenNotYetValid)]
 #[case::not_before_in_words("nbf", json!("0"), Rejected::IdTokenNotYetValid)]
@@ -119,7 +122,7 @@ fn rejects(#[case] claim: &str, #[case] value: Value, #[case] why: Rejected) {
 #[rstest]
 #[case::an_issuer("iss", Rejected::IdTokenIssuer)]
 #[case::an_audience("aud", Rejected::IdTokenAudience)]
-#[case::an_expiry("exp", Rejected::IdTokenMalformed)]
+#[case::an_expiry("exp", Rejected::IdTokenExpiry)]
 #[case::a_time_of_issue("iat", Rejected::IdTokenIssuedAt)]
 #[case::a_nonce("nonce", Rejected::IdTokenNonce)]
 #[case::a_sub("sub", Rejected::IdTokenSubject)]
@@ -139,11 +142,30 @@ fn rejects_a_token_without(#[case] claim: &str, #[case] why: Rejected) {
 #[case::ourselves_as_authorized_party("azp", json!("app"))]
 #[case::a_sub_of_255("sub", json!("a".repeat(255)))]
 #[case::the_at_hash_of_our_access_token("at_hash", json!("77QmUPtjPfzWtF2AnpK9RQ"))]
-#[case::a_boolean_as_text("email_verified", json!("true"))]
-#[case::a_date_as_text("updated_at", json!("2026-01-01T00:00:00Z"))]
 #[case::aggregated_claims("_claim_sources", json!({ "src1": { "endpoint": "https://evil.example" } }))]
 fn accepts(#[case] claim: &str, #[case] value: Value) {
     validate_with(claim, value).unwrap();
+}
+
+#[rstest]
+#[case::a_name_that_is_a_number("preferred_username", json!(4711))]
+#[case::a_name_in_parts("preferred_username", json!({ "first": "ada" }))]
+#[case::an_address_in_one_line("address", json!("1 Main Street"))]
+#[case::a_boolean_as_text("email_verified", json!("true"))]
+#[case::a_boolean_in_other_words("email_verified", json!("yes"))]
+#[case::a_boolean_as_a_number("phone_number_verified", json!(1))]
+#[case::a_date_as_text("updated_at", json!("2026-01-01T00:00:00Z"))]
+#[case::a_date_in_words("updated_at", json!("yesterday"))]
+#[case::an_address_of_a_list("email", json!(["ann@example.com"]))]
+#[case::a_locale_that_is_none("locale", json!(1))]
+#[case::a_picture_that_is_no_address("picture", json!(false))]
+#[case::one_authentication_method("amr", json!("pwd"))]
+#[case::a_level_that_is_a_number("acr", json!(1))]
+#[case::null("name", Value::Null)]
+#[case::a_name_in_no_language("name#", json!("ann"))]
+fn keeps_whatever_else_is_said_of_a_person(#[case] claim: &str, #[case] value: Value) {
+    let validated = validate_with(claim, value.clone()).unwrap();
+    assert_eq!(validated.claims().members().get(claim), Some(&value));
 }
 
 #[rstest]
@@ -207,19 +229,82 @@ fn accepts_a_token_without_kid_when_one_key_fits() {
     assert_eq!(ambiguous, Rejected::IdTokenKeyAmbiguous);
 }
 
-#[test]
-fn rejects_hs256_signed_with_the_public_key() {
-    let jwk = SigningKey::rsa().jwk("k");
+#[rstest]
+#[case::as_a_jwk(Value::Object(SigningKey::rsa().jwk("k")).to_string().into_bytes())]
+#[case::as_a_modulus(URL_SAFE_NO_PAD.decode(SigningKey::rsa().jwk("k")["n"].as_str().unwrap()).unwrap())]
+#[case::as_encoded_modulus(SigningKey::rsa().jwk("k")["n"].as_str().unwrap().as_bytes().to_vec())]
+fn rejects_hs256_signed_with_the_public_key(#[case] secret: Vec<u8>) {
     let signed = format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"k"}"#),
         URL_SAFE_NO_PAD.encode(testing::claims().to_string())
     );
-    let secret = Value::Object(jwk).to_string();
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret);
     let mac = URL_SAFE_NO_PAD.encode(aws_lc_rs::hmac::sign(&key, signed.as_bytes()));
     let why = validate(&format!("{signed}.{mac}"), &keys(&[(SigningKey::rsa(), "k")])).unwrap_err();
     assert_eq!(why, Rejected::IdTokenAlgorithm);
+}
+
+#[rstest]
+#[case::for_encryption("use", json!("enc"))]
+#[case::for_something_unknown("use", json!("tls"))]
+#[case::for_another_algorithm("alg", json!("RS512"))]
+#[case::for_the_other_padding("alg", json!("PS256"))]
+#[case::for_another_key_type("alg", json!("ES256"))]
+#[case::for_key_wrapping("alg", json!("RSA-OAEP"))]
+#[case::for_signing_alone("key_ops", json!(["sign"]))]
+#[case::under_another_kid("kid", json!("other"))]
+fn rejects_a_good_signature_by_a_key(#[case] member: &str, #[case] value: Value) {
+    let key = SigningKey::rsa();
+    let mut jwk = key.jwk("k");
+    jwk.insert(member.to_owned(), value);
+    // The other key makes it a set that is usable for something.
+    let set = json!({ "keys": [jwk, SigningKey::es256().jwk("e")] });
+    let set = jwks::process(&testing::json(&set)).unwrap();
+    let token = key.sign(&json!({ "alg": "RS256", "kid": "k" }), &testing::claims().to_string());
+    assert_eq!(validate(&token, &set).unwrap_err(), Rejected::IdTokenKeyUnknown);
+}
+
+#[test]
+fn rejects_the_signature_of_another_algorithm_of_the_same_key() {
+    let key = SigningKey::rsa();
+    let claims = testing::claims().to_string();
+    let said = key.sign(&json!({ "alg": "RS256", "kid": "k" }), &claims);
+    let (signing_input, _) = said.rsplit_once('.').unwrap();
+    let done = key.sign_as(&RSA_PSS_SHA256, signing_input);
+    let why = validate(&format!("{signing_input}.{done}"), &keys(&[(key, "k")])).unwrap_err();
+    assert_eq!(why, Rejected::IdTokenSignature);
+}
+
+#[rstest]
+#[case::padded(|signature: &str| format!("{signature}=="), Rejected::IdTokenMalformed)]
+#[case::in_the_other_alphabet(|signature: &str| format!("+/{signature}"), Rejected::IdTokenMalformed)]
+#[case::with_a_blank(|signature: &str| format!("{signature} "), Rejected::IdTokenMalformed)]
+#[case::empty(|_: &str| String::new(), Rejected::IdTokenSignature)]
+#[case::longer(|signature: &str| format!("AAAA{signature}"), Rejected::IdTokenSignature)]
+fn rejects_another_spelling_of_the_signature(
+    #[case] respell: impl FnOnce(&str) -> String,
+    #[case] why: Rejected,
+) {
+    let key = SigningKey::rsa();
+    let token = key.sign(&json!({ "alg": "RS256", "kid": "k" }), &testing::claims().to_string());
+    let (signing_input, signature) = token.rsplit_once('.').unwrap();
+    let respelled = format!("{signing_input}.{}", respell(signature));
+    assert_eq!(validate(&respelled, &keys(&[(key, "k")])).unwrap_err(), why);
+}
+
+#[rstest]
+#[case::claims(1)]
+#[case::header(0)]
+fn rejects_other_bytes_than_were_signed(#[case] part: usize) {
+    let key = SigningKey::rsa();
+    let token = key.sign(&json!({ "alg": "RS256", "kid": "k" }), &testing::claims().to_string());
+    let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();
+    // Same JSON, one more blank.
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(&parts[part]).unwrap()).unwrap();
+    parts[part] = URL_SAFE_NO_PAD.encode(format!("{json} "));
+    let why = validate(&parts.join("."), &keys(&[(key, "k")])).unwrap_err();
+    assert_eq!(why, Rejected::IdTokenSignature);
 }
 
 #[test]

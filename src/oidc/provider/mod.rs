@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use openidconnect::{
-    AsyncHttpClient, AuthorizationCode, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl,
-};
+use oauth2::{AsyncHttpClient, AuthorizationCode, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -134,7 +132,7 @@ impl Provider {
         redirect_uri: &str,
     ) -> Result<TokenSet, Error> {
         let metadata = self.ready().await?;
-        let client = client_auth::client(&self.config, &metadata)?;
+        let client = client_auth::client(&self.config, &metadata);
         let redirect_uri = RedirectUrl::new(redirect_uri.to_owned())
             .map_err(|_| Rejected::ParameterMalformed("redirect_uri"))?;
         let answer = client
@@ -143,7 +141,7 @@ impl Provider {
             .set_redirect_uri(Cow::Owned(redirect_uri))
             .request_async(&TokenEndpoint(self))
             .await;
-        self.noted(token::process(answer))
+        self.noted(Endpoint::Token, token::process(answer))
     }
 
     /// Validates the ID token of a login; fetches keys once when its key isn't known, or its
@@ -214,7 +212,8 @@ impl Provider {
         };
         let request = userinfo::request(endpoint, access_token.expose_secret())?;
         let answer = self.get(self.http.as_ref(), Endpoint::Userinfo, request).await;
-        self.noted(answer.and_then(|response| userinfo::process(&response, expected_sub)))
+        let claims = answer.and_then(|response| userinfo::process(&response, expected_sub));
+        self.noted(Endpoint::Userinfo, claims)
     }
 
     /// Where a browser ends its session at the provider; `None` when it has no such place. No I/O.
@@ -289,7 +288,8 @@ impl Provider {
         Box::pin(async move {
             let request = discovery::request(&self.config.issuer)?;
             let answer = self.get(http, Endpoint::Metadata, request).await;
-            self.noted(answer.and_then(|response| discovery::process(&response, &self.config.issuer)))
+            let metadata = answer.and_then(|response| discovery::process(&response, &self.config.issuer));
+            self.noted(Endpoint::Metadata, metadata)
         })
     }
 
@@ -298,7 +298,7 @@ impl Provider {
             let metadata = self.metadata_by(http).await?;
             let request = jwks::request(&metadata.jwks_uri)?;
             let answer = self.get(http, Endpoint::Keys, request).await;
-            self.noted(answer.and_then(|response| jwks::process(&response)))
+            self.noted(Endpoint::Keys, answer.and_then(|response| jwks::process(&response)))
         })
     }
 
@@ -380,14 +380,16 @@ impl Provider {
         }
     }
 
-    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+    /// Remembers how a call went; an error says from here on at which endpoint.
+    fn noted<T>(&self, endpoint: Endpoint, result: Result<T, Error>) -> Result<T, Error> {
+        let result = result.map_err(|error| error.at(endpoint));
         let reason = result.as_ref().err().map(Error::reason);
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason;
         result
     }
 }
 
-/// The way of `openidconnect`'s token requests to the provider.
+/// The way of `oauth2`'s token requests to the provider.
 struct TokenEndpoint<'a>(&'a Provider);
 
 impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {

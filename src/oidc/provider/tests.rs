@@ -260,9 +260,9 @@ async fn a_refused_code_is_the_responses_fault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_token_that_the_crate_cannot_read_is_rejected() {
+async fn an_id_token_of_two_minds_is_rejected_at_once() {
     let bench = Bench::new();
-    let odd = SigningKey::rsa().sign(&json!({ "alg": "RS256", "kid": "k" }), r#"{"iss":7}"#);
+    let odd = SigningKey::rsa().sign(&json!({ "alg": "RS256", "kid": "k" }), r#"{"iss":7,"iss":8}"#);
     bench.fake.answers(Endpoint::Token, token_response(&odd));
     assert_eq!(bench.exchange().await.unwrap_err(), Rejected::IdTokenMalformed.into());
 }
@@ -426,6 +426,85 @@ async fn asks_userinfo_about_one_person() {
     assert_eq!(bench.fake.last_request().headers()["authorization"], "Bearer at-1");
     let error = bench.provider.userinfo(&token, "bob").await.unwrap_err();
     assert_eq!(error, Rejected::UserinfoSubject.into());
+}
+
+#[rstest]
+#[case::gone(Act::RefuseConnection, "provider_unreachable")]
+#[case::stalling(Act::Stall, "provider_timeout")]
+#[case::in_trouble(Act::Answer(testing::answer(500, "")), "provider_status")]
+#[case::overrun(Act::Answer(testing::answer(429, "")), "provider_rate_limit")]
+#[case::refusing(Act::Answer(testing::answer(401, "")), "provider_unexpected_status")]
+#[case::elsewhere(Act::Answer(testing::answer(302, "")), "provider_redirected")]
+#[case::html(Act::Answer(testing::answer(200, "<html>")), "provider_answer_not_json")]
+#[case::a_list(Act::Answer(testing::answer(200, "[]")), "userinfo_malformed")]
+#[case::another_person(Act::Answer(testing::answer(200, r#"{"sub":"bob"}"#)), "userinfo_sub")]
+#[tokio::test(start_paused = true)]
+async fn a_failing_userinfo_says_so(#[case] act: Act, #[case] reason: &str) {
+    let bench = Bench::new();
+    bench.fake.does(Endpoint::Userinfo, act);
+    let error = bench.provider.userinfo(&SecretString::from("at-1"), "ann").await.unwrap_err();
+    assert_eq!(error.reason(), reason);
+    assert!(error.to_string().contains("userinfo"), "{error}");
+}
+
+#[rstest]
+#[case::gone(Act::RefuseConnection, "provider_unreachable")]
+#[case::stalling(Act::Stall, "provider_timeout")]
+#[case::in_trouble(Act::Answer(testing::answer(500, "")), "provider_status")]
+#[case::not_found(Act::Answer(testing::answer(404, "")), "provider_unexpected_status")]
+#[case::html(Act::Answer(testing::answer(200, "<html>")), "provider_answer_not_json")]
+#[case::a_used_code(Act::Answer(testing::answer(400, r#"{"error":"invalid_grant"}"#)), "invalid_grant")]
+#[case::a_wrong_secret(Act::Answer(testing::answer(401, r#"{"error":"invalid_client"}"#)), "invalid_client")]
+#[case::no_tokens(Act::Answer(testing::answer(200, "{}")), "token_response")]
+#[tokio::test(start_paused = true)]
+async fn a_failing_token_request_says_so(#[case] act: Act, #[case] reason: &str) {
+    let bench = Bench::new();
+    bench.fake.does(Endpoint::Token, act);
+    let error = bench.exchange().await.unwrap_err();
+    assert_eq!(error.reason(), reason);
+    assert!(error.to_string().contains("token endpoint"), "{error}");
+}
+
+#[rstest]
+#[case::metadata(Endpoint::Metadata, "metadata: it answered 404")]
+#[case::keys(Endpoint::Keys, "keys: it answered 404")]
+#[tokio::test(start_paused = true)]
+async fn a_failing_document_is_not_taken_for_another(#[case] endpoint: Endpoint, #[case] said: &str) {
+    let bench = Bench::new();
+    let id_token = bench.id_token(SigningKey::rsa(), "k");
+    bench.fake.answers(Endpoint::Token, token_response(&id_token));
+    bench.fake.answers(endpoint, testing::answer(404, ""));
+    let login = async {
+        let tokens = bench.exchange().await?;
+        bench.provider.validate_id_token(&tokens, "n-1").await
+    };
+    let error = login.await.unwrap_err().to_string();
+    assert!(error.ends_with(said), "{error}");
+}
+
+#[rstest]
+#[case::a_name_that_is_a_number("preferred_username", json!(4711), Ok(()))]
+#[case::an_address_in_one_line("address", json!("1 Main Street"), Ok(()))]
+#[case::no_sub("sub", Value::Null, Err("id_token_sub"))]
+#[case::no_time_of_issue("iat", Value::Null, Err("id_token_iat"))]
+#[case::no_expiry("exp", Value::Null, Err("id_token_exp"))]
+#[case::no_audience("aud", Value::Null, Err("id_token_audience"))]
+#[case::no_issuer("iss", json!(1), Err("id_token_issuer"))]
+#[tokio::test(start_paused = true)]
+async fn a_login_judges_the_claims_of_the_protocol_alone(
+    #[case] claim: &str,
+    #[case] value: Value,
+    #[case] expected: Result<(), &str>,
+) {
+    let bench = Bench::new();
+    let mut claims = testing::claims();
+    claims[claim] = value;
+    let id_token = SigningKey::rsa().sign(&json!({ "alg": "RS256", "kid": "k" }), &claims.to_string());
+    bench.fake.answers(Endpoint::Token, token_response(&id_token));
+    let tokens = bench.exchange().await.unwrap();
+    assert_eq!(tokens.id_token.expose_secret(), id_token);
+    let outcome = bench.provider.validate_id_token(&tokens, "n-1").await;
+    assert_eq!(outcome.map(|_| ()).map_err(|error| error.reason()), expected);
 }
 
 #[tokio::test(start_paused = true)]
