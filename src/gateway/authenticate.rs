@@ -33,6 +33,19 @@ impl Gateway {
         scope: &Scope,
         idle: Option<Duration>,
     ) -> Authentication {
+        let found = self.read_session(headers, scope, idle).await;
+        if let Authentication::Rejected(why) = &found {
+            self.metrics.session_refused(*why);
+        }
+        found
+    }
+
+    async fn read_session(
+        &self,
+        headers: &HeaderMap,
+        scope: &Scope,
+        idle: Option<Duration>,
+    ) -> Authentication {
         let values = match cookie::presented(headers, scope) {
             Presented::Nothing => return Authentication::Anonymous,
             Presented::Broken => return Authentication::Rejected(SessionRefusal::Chunks),
@@ -53,10 +66,7 @@ impl Gateway {
                 live.seen(self.clock.now());
                 Authentication::Identified(live)
             }
-            None => {
-                self.metrics.session_refused(why);
-                Authentication::Rejected(why)
-            }
+            None => Authentication::Rejected(why),
         }
     }
 

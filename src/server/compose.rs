@@ -32,9 +32,9 @@ pub(super) struct Parts {
 pub(super) fn compose(config: &mut Config) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keyring = keyring(config)?;
-    let providers = providers(config, &clock)?;
-    let names: Vec<_> = providers.iter().map(|provider| provider.config().name.clone()).collect();
+    let names: Vec<_> = config.providers.iter().map(|provider| provider.name.clone()).collect();
     let metrics = Arc::new(Metrics::new(&names).map_err(|error| StartError::Part(error.to_string()))?);
+    let providers = providers(config, &clock, &metrics)?;
     let store: Arc<dyn SessionStore> = match config.sessions.store {
         StoreKind::Memory => Arc::new(MemoryStore::new(&config.sessions)),
         StoreKind::Cookie => {
@@ -83,10 +83,15 @@ fn keyring(config: &Config) -> Result<Arc<Keyring>, StartError> {
     Keyring::new(keys).map(Arc::new).map_err(|error| StartError::Part(error.to_string()))
 }
 
-fn providers(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Provider>>, StartError> {
+fn providers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<Arc<Provider>>, StartError> {
     let build = |provider: &crate::oidc::Config| {
         let client = GuardedClient::new(&provider.http).map_err(StartError::Part)?;
-        Ok(Arc::new(Provider::new(provider.clone(), Arc::new(client), Arc::clone(clock))))
+        let provider = Provider::new(provider.clone(), Arc::new(client), Arc::clone(clock));
+        Ok(Arc::new(provider.counted_by(Arc::clone(metrics))))
     };
     config.providers.iter().map(build).collect()
 }

@@ -116,25 +116,19 @@ labels! {
     SessionEnd {
         /// The person signed out.
         SignedOut => "signed_out",
-        /// The provider told us so.
-        Provider => "provider",
         /// Another login took its place.
         Replaced => "replaced",
         /// It was idle for too long.
         Idle => "idle",
         /// It reached its absolute limit.
         Absolute => "absolute",
-        /// The store was full.
-        Evicted => "evicted",
     }
 }
 
 labels! {
     /// Why a session cookie was not taken.
     SessionRefusal {
-        /// It doesn't open with any key, or isn't one of ours.
-        Unopened => "unopened",
-        /// No such session.
+        /// No such session, or not one of ours, or of another origin or provider.
         Unknown => "unknown",
         /// It was ended before.
         Ended => "ended",
@@ -142,10 +136,6 @@ labels! {
         Idle => "idle",
         /// It is past its absolute limit.
         Absolute => "absolute",
-        /// It belongs to another origin.
-        WrongOrigin => "wrong_origin",
-        /// It belongs to another provider.
-        WrongProvider => "wrong_provider",
         /// The cookie came more than once.
         Duplicate => "duplicate",
         /// Its chunks are missing, too many or too large.
@@ -164,8 +154,6 @@ labels! {
         Token => "token",
         /// Userinfo.
         Userinfo => "userinfo",
-        /// Revocation.
-        Revocation => "revocation",
     }
 }
 
@@ -214,8 +202,6 @@ labels! {
         ForeignOrigin => "foreign_origin",
         /// Too many logins that cost a provider call.
         TooManyRequests => "too_many_requests",
-        /// Too many connections.
-        ConnectionLimit => "connection_limit",
         /// The client was too slow.
         RequestTimeout => "request_timeout",
         /// Anything else.

@@ -328,7 +328,7 @@ mod tests {
         metrics.request(Decision::Denied, Some(StatusCode::FORBIDDEN), Duration::from_millis(3));
         metrics.request(Decision::Forwarded, None, Duration::from_millis(3));
         metrics.provider_call(&provider, ProviderCall::Userinfo, CallOutcome::Unavailable);
-        metrics.session_refused(SessionRefusal::WrongOrigin);
+        metrics.session_refused(SessionRefusal::Duplicate);
         metrics.in_flight(1);
         let rendered = metrics.render();
         for expected in [
@@ -337,7 +337,7 @@ mod tests {
             "vestibule_responses_total{class=\"none\"} 1",
             "vestibule_request_seconds_count 2",
             "vestibule_request_seconds_bucket{le=\"0.005\"} 2",
-            "vestibule_session_refused_total{why=\"wrong_origin\"} 1",
+            "vestibule_session_refused_total{why=\"duplicate\"} 1",
             "vestibule_requests_in_flight 1",
             concat!("vestibule_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

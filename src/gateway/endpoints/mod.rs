@@ -16,7 +16,7 @@ use crate::identity::ProviderName;
 use crate::pages::Problem;
 use crate::reply::Reply;
 use crate::route::path::Refused;
-use crate::telemetry::labels::Decision;
+use crate::telemetry::labels::{Decision, Refusal};
 
 /// What an own path is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,17 +96,20 @@ impl Gateway {
             Endpoint::Session => self.session(inbound, origin).await,
             Endpoint::Unknown => return self.refuse(inbound, Problem::NotFound),
         };
-        Outcome::Reply(Box::new(answered(reply)))
+        Outcome::Reply(Box::new(self.answered(reply)))
     }
-}
 
-fn answered(mut reply: Reply) -> Answer {
-    // None of ours is ever cached.
-    reply.headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let decision = match reply.status.as_u16() {
-        500.. => Decision::Failed,
-        400..=499 => Decision::Refused,
-        _ => Decision::Answered,
-    };
-    Answer { reply, decision, route: None }
+    fn answered(&self, mut reply: Reply) -> Answer {
+        // None of ours is ever cached.
+        reply.headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let decision = match reply.status.as_u16() {
+            500.. => Decision::Failed,
+            400..=499 => {
+                self.metrics.refused(Refusal::of_reason(reply.reason));
+                Decision::Refused
+            }
+            _ => Decision::Answered,
+        };
+        Answer { reply, decision, route: None }
+    }
 }

@@ -34,6 +34,8 @@ use super::{Config, SigningAlgorithm, answer, client_auth, userinfo};
 use crate::clock::Clock;
 use crate::http_client::{self, HttpClient};
 use crate::identity::Claims;
+use crate::telemetry::Metrics;
+use crate::telemetry::labels::{CallOutcome, ProviderCall};
 
 /// Pause of the upkeep while there is nothing usable: soon after a provider is back, we are too.
 const RETRY_MISSING: Duration = Duration::from_secs(2);
@@ -52,6 +54,7 @@ pub struct Provider {
     keys: Kept<KeySet>,
     spending: Spending,
     last_error: Mutex<Option<&'static str>>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl fmt::Debug for Provider {
@@ -88,7 +91,15 @@ impl Provider {
             keys: Kept::empty(),
             spending: Spending::default(),
             last_error: Mutex::new(None),
+            metrics: None,
         }
+    }
+
+    /// The same, with its calls counted.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// Its configuration.
@@ -384,6 +395,21 @@ impl Provider {
     fn noted<T>(&self, endpoint: Endpoint, result: Result<T, Error>) -> Result<T, Error> {
         let result = result.map_err(|error| error.at(endpoint));
         let reason = result.as_ref().err().map(Error::reason);
+        if let Some(metrics) = &self.metrics {
+            let outcome = match &result {
+                Ok(_) => CallOutcome::Ok,
+                Err(Error::ProviderUnavailable(_)) => CallOutcome::Unavailable,
+                Err(Error::ProviderMisbehaved(_)) => CallOutcome::Invalid,
+                Err(Error::ResponseRejected(_)) => CallOutcome::Refused,
+            };
+            let call = match endpoint {
+                Endpoint::Metadata => ProviderCall::Metadata,
+                Endpoint::Keys => ProviderCall::Keys,
+                Endpoint::Token => ProviderCall::Token,
+                Endpoint::Userinfo => ProviderCall::Userinfo,
+            };
+            metrics.provider_call(&self.config.name, call, outcome);
+        }
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason;
         result
     }
