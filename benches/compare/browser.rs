@@ -107,19 +107,34 @@ pub(crate) fn sign_in(gateway: SocketAddr, path: &str, username: &str, password:
     if landed.path() != path {
         return Err(format!("sign in: it ended at {landed}").into());
     }
-    Ok(browser.cookies(gateway))
+    Ok(browser.cookies(gateway, &[Lasts::WhileOpen]))
 }
 
 /// Cookies by server and name; every server here has one path.
 #[derive(Debug, Default)]
 struct Browser {
-    jar: BTreeMap<(SocketAddr, String), String>,
+    jar: BTreeMap<(SocketAddr, String), Cookie>,
+}
+
+#[derive(Debug)]
+struct Cookie {
+    value: String,
+    lasts: Lasts,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasts {
+    /// As long as the browser runs: the session's cookie.
+    WhileOpen,
+    /// `Max-Age`: those of a login under way, gone soon after it.
+    ForAWhile,
 }
 
 impl Browser {
-    fn cookies(&self, server: SocketAddr) -> String {
-        let own = self.jar.iter().filter(|((of, _), _)| *of == server);
-        own.map(|((_, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    fn cookies(&self, server: SocketAddr, lasting: &[Lasts]) -> String {
+        let own =
+            self.jar.iter().filter(|((of, _), cookie)| *of == server && lasting.contains(&cookie.lasts));
+        own.map(|((_, name), cookie)| format!("{name}={}", cookie.value)).collect::<Vec<_>>().join("; ")
     }
 
     /// Opens a page and returns where it redirects to.
@@ -134,7 +149,7 @@ impl Browser {
     fn send(&mut self, method: &str, url: &Url, body: &str) -> Result<Url> {
         let server = *url.socket_addrs(|| None)?.first().ok_or("find the server's address")?;
         let mut headers = headers(&NAVIGATION);
-        let cookies = self.cookies(server);
+        let cookies = self.cookies(server, &[Lasts::WhileOpen, Lasts::ForAWhile]);
         if !cookies.is_empty() {
             headers.push(("Cookie".to_owned(), cookies));
         }
@@ -148,7 +163,8 @@ impl Browser {
             if cookie.contains("Max-Age=0") {
                 self.jar.remove(&key);
             } else {
-                self.jar.insert(key, value.to_owned());
+                let lasts = if cookie.contains("Max-Age=") { Lasts::ForAWhile } else { Lasts::WhileOpen };
+                self.jar.insert(key, Cookie { value: value.to_owned(), lasts });
             }
         }
         let location = response.all("location").next();
