@@ -69,4 +69,4 @@ doc: tools
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
 
 bench: tools
-	cargo bench
+	cargo bench --bench compare
