@@ -57,7 +57,7 @@ impl Context {
         Self {
             time,
             watch: Stopwatch::start(),
-            request_id: RequestId::random(),
+            request_id: RequestId::UNREAD,
             client: None,
             client_chain: None,
             progress: Progress::Started,

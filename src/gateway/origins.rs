@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::identity::ProviderName;
 use crate::login::SignIn;
 use crate::route::origin::{Authority, Host, Origin, Scheme};
@@ -44,14 +46,14 @@ impl ServedOrigin {
 /// All origins, found by the Host header.
 #[derive(Debug, Default)]
 pub struct ServedOrigins {
-    by_host: HashMap<Host, Vec<Arc<ServedOrigin>>>,
+    by_host: HashMap<Host, Vec<Arc<ServedOrigin>>, RandomState>,
 }
 
 impl ServedOrigins {
     /// Indexes the origins by host.
     #[must_use]
     pub fn new(origins: Vec<ServedOrigin>) -> Self {
-        let mut by_host: HashMap<Host, Vec<Arc<ServedOrigin>>> = HashMap::new();
+        let mut by_host: HashMap<Host, Vec<Arc<ServedOrigin>>, RandomState> = HashMap::default();
         for served in origins {
             by_host.entry(served.origin.host.clone()).or_default().push(Arc::new(served));
         }

@@ -1,5 +1,6 @@
 //! The id of one request: on error pages, in the access log, and told to the upstream.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use http::HeaderValue;
@@ -7,6 +8,7 @@ use http::HeaderValue;
 use crate::seal::fill_random;
 
 const RANDOM_BYTES: usize = 16;
+const POOL_BYTES: usize = 32 * RANDOM_BYTES;
 const MAX_BYTES: usize = 64;
 
 /// The id of one request: 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
@@ -14,6 +16,30 @@ const MAX_BYTES: usize = 64;
 /// It can be written into a page, a log line or a header as it stands.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(HeaderValue);
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], used: POOL_BYTES }) };
+}
+
+/// Random bytes drawn many at a time: every request needs an id, and each draw costs as much as
+/// thirty ids.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    used: usize,
+}
+
+impl Pool {
+    fn draw(&mut self) -> u128 {
+        if self.used >= POOL_BYTES {
+            fill_random(&mut self.bytes);
+            self.used = 0;
+        }
+        let end = self.used + RANDOM_BYTES;
+        let drawn = self.bytes.get(self.used..end).and_then(|bytes| bytes.try_into().ok());
+        self.used = end;
+        drawn.map_or(0, u128::from_ne_bytes)
+    }
+}
 
 /// Who sent a request, as far as its `X-Request-Id` goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +54,13 @@ impl RequestId {
     /// A fresh id: 128 random bits as 32 hex digits.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; RANDOM_BYTES];
-        fill_random(&mut bytes);
-        let hex: String = bytes
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .filter_map(|digit| char::from_digit(digit.into(), 16))
-            .collect();
+        let number = POOL.with_borrow_mut(Pool::draw);
         // Hex digits are always a header value.
-        Self(HeaderValue::try_from(hex).unwrap_or(HeaderValue::from_static("0")))
+        Self(HeaderValue::try_from(format!("{number:032x}")).unwrap_or(Self::UNREAD.0))
     }
+
+    /// Stands for the id of a request whose head has not been looked at yet.
+    pub const UNREAD: Self = Self(HeaderValue::from_static("-"));
 
     /// The id of a request: what a trusted proxy sent, if it is an id, and a fresh one otherwise.
     #[must_use]

@@ -32,6 +32,9 @@ pub fn private_cache_control(headers: &HeaderMap) -> PrivateCaching {
 }
 
 fn cache_control(headers: &HeaderMap) -> HeaderValue {
+    if !headers.contains_key(CACHE_CONTROL) {
+        return HeaderValue::from_static("private");
+    }
     let mut kept: Vec<&[u8]> = Vec::new();
     for directive in headers.get_all(CACHE_CONTROL).iter().flat_map(|value| members(value.as_bytes())) {
         let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -47,6 +50,9 @@ fn cache_control(headers: &HeaderMap) -> HeaderValue {
 }
 
 fn vary(headers: &HeaderMap) -> HeaderValue {
+    if !headers.contains_key(VARY) {
+        return HeaderValue::from_static("Cookie, Authorization");
+    }
     let mut names: Vec<&[u8]> =
         headers.get_all(VARY).iter().flat_map(|value| members(value.as_bytes())).collect();
     if names.contains(&&b"*"[..]) {

@@ -5,8 +5,8 @@
 //! are left out and the rest goes on as it came. Over HTTP/2 it may come in several fields
 //! ([RFC 9113 §8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)), which become one.
 
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use memchr::memchr;
 
 /// The `Cookie` field to send on: all fields joined by `; `, without the cookies whose name `is_own`.
 /// `None` when nothing is left.
@@ -45,13 +45,6 @@ pub fn without_own_cookies<'a>(
     HeaderValue::from_bytes(&kept).ok().map(sensitive)
 }
 
-/// Every value of the cookie `name`, in the order of the request. More than one is an attack: a
-/// sibling host can add a cookie, but not take ours away.
-pub fn cookie_values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    let all = headers.get_all(COOKIE).into_iter().flat_map(parts).map(name_and_value);
-    all.filter(move |(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
-}
-
 /// Whether a `Set-Cookie` of an upstream sets a cookie whose name `is_own`.
 #[must_use]
 pub fn is_own_set_cookie(value: &HeaderValue, is_own: impl Fn(&str) -> bool) -> bool {
@@ -62,13 +55,24 @@ pub fn is_own_set_cookie(value: &HeaderValue, is_own: impl Fn(&str) -> bool) -> 
     std::str::from_utf8(name_and_value(first).0).is_ok_and(is_own)
 }
 
+/// What stands between semicolons. Sealed sessions are long, so they are searched for, not walked.
 fn parts(field: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    field.as_bytes().split(|&byte| byte == b';')
+    let mut rest = Some(field.as_bytes());
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match memchr(b';', text).and_then(|end| text.split_at_checked(end)) {
+            Some((part, more)) => {
+                rest = more.split_first().map(|(_, more)| more);
+                Some(part)
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 /// A part without `=` is all name: some servers take it for one.
 fn name_and_value(part: &[u8]) -> (&[u8], &[u8]) {
-    let end = part.iter().position(|&byte| byte == b'=').unwrap_or(part.len());
+    let end = memchr(b'=', part).unwrap_or(part.len());
     let (name, value) = part.split_at_checked(end).unwrap_or((part, &[]));
     (name.trim_ascii(), value.strip_prefix(b"=").unwrap_or(value).trim_ascii())
 }
@@ -141,17 +145,6 @@ mod tests {
         assert_eq!(sent.as_bytes(), b"\xff\xfe=1; b=\x80");
     }
 
-    #[test]
-    fn finds_every_value_of_a_name() {
-        let mut headers = HeaderMap::new();
-        for field in values(&["a=1; s=x", " s = y ;ss=2; S=3", "s", "s=\"z\"; s=b=c"]) {
-            headers.append(COOKIE, field);
-        }
-        let found: Vec<_> = cookie_values(&headers, "s").collect();
-        assert_eq!(found, [&b"x"[..], b"y", b"", b"\"z\"", b"b=c"]);
-        assert_eq!(cookie_values(&headers, "t").count(), 0);
-    }
-
     #[rstest]
     #[case("__Host-vestibule=x; Path=/", true)]
     #[case(" __Host-vestibule = x", true)]
@@ -172,11 +165,9 @@ mod tests {
         #[test]
         fn nothing_of_ours_is_ever_sent_on(parts in proptest::collection::vec("[ ;=,\"a]{0,4}(__Host-vestibule=secret)?", 0..8)) {
             let fields: Vec<&str> = parts.iter().map(String::as_str).collect();
-            let mut headers = HeaderMap::new();
-            if let Some(sent) = without_own_cookies(&values(&fields), is_own) {
-                headers.insert(COOKIE, sent);
-            }
-            prop_assert_eq!(cookie_values(&headers, "__Host-vestibule").count(), 0);
+            let sent = without_own_cookies(&values(&fields), is_own);
+            let sent = sent.as_ref().map_or("", |sent| sent.to_str().unwrap());
+            prop_assert!(sent.split(';').all(|part| part.split('=').next().unwrap().trim() != "__Host-vestibule"));
         }
 
         #[test]
