@@ -18,7 +18,7 @@ mod response;
 mod traffic;
 mod upstream_request;
 
-pub use certificates::Certificates;
+pub use certificates::{Certificates, Reload};
 pub use redirect::RedirectToHttps;
 pub use traffic::Traffic;
 

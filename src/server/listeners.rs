@@ -44,13 +44,14 @@ pub(super) fn claim(config: &Config) -> Result<Option<SocketAddr>, StartError> {
     Ok(Some(admin))
 }
 
-/// Adds the edge with its listeners, and those that only redirect.
+/// Adds the edge with its listeners, and those that only redirect. Returns the certificates that the
+/// TLS listeners answer with.
 pub(super) fn add(
     server: &mut Server,
     config: &Config,
     edge: Edge,
     gateway: &Arc<Gateway>,
-) -> Result<(), StartError> {
+) -> Result<Vec<Arc<Certificates>>, StartError> {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(config.limits.http2_idle);
     let mut service =
@@ -67,17 +68,19 @@ pub(super) fn add(
         HttpServer::new_app(RedirectToHttps::new(Arc::clone(gateway))),
     );
     let mut redirects = false;
+    let mut all = Vec::new();
     for listener in &config.listeners {
         let address = listener.address.to_string();
         match &listener.kind {
             ListenerKind::Plain => service.add_tcp(&address),
             ListenerKind::Tls(files) => {
-                let certificates = Certificates::load(files).map_err(StartError::Part)?;
+                let certificates = Arc::new(Certificates::load(files).map_err(StartError::Part)?);
                 let mut tls = TlsSettings::with_callbacks(Box::new(NoCallbacks))
                     .map_err(|error| StartError::Part(error.to_string()))?;
-                tls.set_cert_resolver(Arc::new(certificates));
+                tls.set_cert_resolver(Arc::clone(&certificates) as _);
                 tls.enable_h2();
                 service.add_tls_with_settings(&address, None, tls);
+                all.push(certificates);
             }
             ListenerKind::RedirectToHttps => {
                 redirects = true;
@@ -89,7 +92,7 @@ pub(super) fn add(
     if redirects {
         server.add_service(redirect);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Pingora takes settings without certificate files only together with callbacks; ours do nothing.

@@ -3,6 +3,7 @@
 //! [`run`] is the composition root: configuration → stores, providers, gateway → Pingora's server,
 //! its listeners and the background work. Everything is built before the first listener opens.
 
+mod certificates;
 mod compose;
 mod drain;
 mod listeners;
@@ -77,7 +78,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
 
     let lifecycle = Arc::new(drain::Lifecycle::new(config.shutdown, Arc::clone(&access_log)));
     let edge = Edge::new(&config, Arc::clone(&gateway), access_log, lifecycle.traffic());
-    listeners::add(&mut server, &config, edge, &gateway)?;
+    let certificates = listeners::add(&mut server, &config, edge, &gateway)?;
     let health = Arc::new(admin::Health::new(
         lifecycle.readiness(),
         Arc::clone(&gateway),
@@ -87,6 +88,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
     ));
     listeners::add_admin(&mut server, admin_address, config.admin.probes, &health);
     server.add_service(background_service("providers", providers::Upkeep::new(&parts.providers)?));
+    server.add_service(background_service("certificates", certificates::Renewal::new(certificates)));
     server.add_service(background_service("upstream names", resolver::Resolver::new(upstreams)));
     server.add_service(background_service(
         "listener probe",
