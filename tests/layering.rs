@@ -26,6 +26,9 @@ const FLOORS: &[(&str, Sideways, &[&str])] = &[
 const SIDEWAYS: &[(&str, &str)] =
     &[("login", "session"), ("login", "route"), ("session", "route"), ("route", "policy")];
 
+/// Only the commands and the composition root know the configuration as a whole.
+const FILLED_FROM_CONFIG: [&str; 4] = ["cli", "server", "config", "main"];
+
 /// The local PingOne stands beside the floors: it uses the ground, and only commands name it.
 const BESIDE: &str = "emulator";
 const NAMES_BESIDE: &[&str] = &["cli", "lib"];
@@ -104,6 +107,9 @@ fn wrong_import(from: &str, to: &str) -> Option<String> {
     }
     if to == BESIDE {
         return (!NAMES_BESIDE.contains(&from)).then(|| format!("`{from}` names `{to}`"));
+    }
+    if to == "config" && !FILLED_FROM_CONFIG.contains(&from) {
+        return Some(format!("`{from}` imports `config`, which fills the others"));
     }
     let (above, rule) = floor(to)?;
     if from == BESIDE {

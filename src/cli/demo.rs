@@ -76,9 +76,8 @@ fn prepared(port: u16) -> Result<Demo, Box<dyn std::error::Error>> {
     );
     let introduction = format!(
         "\nVestibule is running. Open\n\n  http://localhost:{port}/\n\nand sign in as one of\n\n{}\n\n\
-         The local PingOne is at {}\nCtrl-C stops everything.",
+         Ctrl-C stops everything.",
         users.join("\n"),
-        emulator.issuer(),
     );
     Ok(Demo { yaml, address: SocketAddr::from(([127, 0, 0, 1], port)), introduction, emulator })
 }

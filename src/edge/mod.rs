@@ -39,7 +39,6 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use crate::clock::Stopwatch;
-use crate::config::Config;
 use crate::gateway::{Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
 use crate::telemetry::AccessLog;
@@ -126,8 +125,9 @@ impl Edge {
     /// An edge in front of `gateway`.
     #[must_use]
     pub fn new(
-        config: &Config,
         gateway: Arc<Gateway>,
+        limits: Limits,
+        trusted_proxies: Vec<IpNet>,
         access_log: Arc<AccessLog>,
         traffic: Arc<Traffic>,
     ) -> Self {
@@ -137,14 +137,7 @@ impl Edge {
             .mapped_header_names()
             .cloned()
             .chain(standard.headers.into_iter().map(|mapped| mapped.name));
-        Self {
-            managed: ManagedNames::new(managed),
-            limits: config.limits.clone(),
-            trusted_proxies: config.trusted_proxies.clone(),
-            gateway,
-            access_log,
-            traffic,
-        }
+        Self { managed: ManagedNames::new(managed), gateway, limits, trusted_proxies, access_log, traffic }
     }
 }
 

@@ -77,7 +77,13 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
     server.bootstrap();
 
     let lifecycle = Arc::new(drain::Lifecycle::new(config.shutdown, Arc::clone(&access_log)));
-    let edge = Edge::new(&config, Arc::clone(&gateway), access_log, lifecycle.traffic());
+    let edge = Edge::new(
+        Arc::clone(&gateway),
+        config.limits.clone(),
+        config.trusted_proxies.clone(),
+        access_log,
+        lifecycle.traffic(),
+    );
     let certificates = listeners::add(&mut server, &config, edge, &gateway)?;
     let health = Arc::new(admin::Health::new(
         lifecycle.readiness(),
