@@ -54,7 +54,7 @@ impl Reply {
         reply
     }
 
-    /// A redirect: 302 after GET, 303 after POST, so that a body is never sent twice
+    /// A redirect. After a POST the status is 303, so that a body is never sent twice
     /// ([RFC 9700 §4.12](https://www.rfc-editor.org/rfc/rfc9700#section-4.12)).
     #[must_use]
     pub fn redirect(status: StatusCode, location: HeaderValue, reason: &'static str) -> Self {

@@ -11,6 +11,10 @@ use crate::{server, telemetry};
 /// Serves until told to stop.
 pub(super) fn serve(file: Option<PathBuf>, flags: &Flags) -> ExitCode {
     let loaded = match file {
+        Some(_) if flags.any() => {
+            complain(&"with --config FILE the file alone counts: leave the other flags out, or the file");
+            return ExitCode::from(FAULTY);
+        }
         Some(file) => load(&Source::File(file)),
         None => match settings(flags) {
             Ok(settings) => settings.load(&environment),

@@ -48,6 +48,25 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Whether any was given.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let flags = [
+            &self.issuer,
+            &self.client_id,
+            &self.origin,
+            &self.upstream,
+            &self.listen,
+            &self.scopes,
+            &self.trusted_proxies,
+            &self.public_paths,
+            &self.allow_groups,
+            &self.allow_domains,
+            &self.allow_anyone,
+        ];
+        flags.into_iter().any(Option::is_some)
+    }
+
     /// The flag that stands before a variable, if it was given.
     #[must_use]
     pub fn value(&self, variable: &str) -> Option<String> {

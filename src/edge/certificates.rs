@@ -40,12 +40,9 @@ impl Certificates {
     /// # Errors
     /// What is wrong with which file.
     pub fn load(files: &[CertificateFiles]) -> Result<Self, String> {
-        let keys = read(files)?;
-        Ok(Self {
-            files: files.to_vec(),
-            keys: ArcSwap::from_pointee(keys),
-            loaded: Mutex::new(fingerprint(files)),
-        })
+        // Before they are read: what changes in between is seen as a change.
+        let loaded = Mutex::new(fingerprint(files));
+        Ok(Self { keys: ArcSwap::from_pointee(read(files)?), files: files.to_vec(), loaded })
     }
 
     /// Reads the files anew if they have changed. Certificate and key may be replaced one after the

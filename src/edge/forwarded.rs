@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::route::origin::{Authority, NotAnOrigin, Scheme};
+use crate::route::origin::{Authority, NotAnOrigin};
 use crate::route::origin_headers::OriginHeaders;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -27,8 +27,6 @@ pub struct Client {
     /// The trusted proxies between the client and us, the one we see last. Empty when the client is
     /// the peer itself.
     pub proxies: Vec<IpAddr>,
-    /// `X-Forwarded-Proto` of a trusted proxy.
-    pub scheme: Option<Scheme>,
     /// `X-Forwarded-Host` of a trusted proxy: counts instead of Host.
     pub host: Option<Authority>,
 }
@@ -44,7 +42,7 @@ pub fn client(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Result<Cl
     // A listener for both families sees IPv4 peers as ::ffff:a.b.c.d.
     let peer = peer.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut client = Client { address: peer, proxies: Vec::new(), scheme: None, host: None };
+    let mut client = Client { address: peer, proxies: Vec::new(), host: None };
     if !is_trusted(&peer) {
         return Ok(client);
     }
@@ -58,7 +56,6 @@ pub fn client(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Result<Cl
         }
     }
     client.proxies.reverse();
-    client.scheme = scheme(headers);
     client.host = host(headers)?;
     Ok(client)
 }
@@ -76,15 +73,6 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let values = headers.get_all(name).into_iter();
     values.flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
-}
-
-/// The scheme, if all values agree on one of ours.
-fn scheme(headers: &HeaderMap) -> Option<Scheme> {
-    let mut schemes = said(headers, &X_FORWARDED_PROTO).map(|said| {
-        [Scheme::Http, Scheme::Https].into_iter().find(|s| said.eq_ignore_ascii_case(s.as_str().as_bytes()))
-    });
-    let first = schemes.next()??;
-    schemes.all(|scheme| scheme == Some(first)).then_some(first)
 }
 
 /// The host, if there is one and all values agree on it.
@@ -196,24 +184,6 @@ mod tests {
         let client = seen("10.0.0.1", &[("x-forwarded-for", &chain)]).unwrap();
         assert_eq!(client.address.to_string(), "203.0.113.7");
         assert_eq!(client.proxies.len(), 10_001);
-    }
-
-    #[rstest]
-    #[case("10.0.0.1", &["https"], Some(Scheme::Https))]
-    #[case("10.0.0.1", &["HTTP"], Some(Scheme::Http))]
-    #[case("10.0.0.1", &["https, https", "https"], Some(Scheme::Https))]
-    #[case("10.0.0.1", &["http, https"], None)]
-    #[case("10.0.0.1", &["https", "http"], None)]
-    #[case("10.0.0.1", &["wss"], None)]
-    #[case("10.0.0.1", &[], None)]
-    #[case("203.0.113.7", &["https"], None)]
-    fn only_a_trusted_proxy_names_the_scheme(
-        #[case] peer: &str,
-        #[case] fields: &[&str],
-        #[case] scheme: Option<Scheme>,
-    ) {
-        let fields: Vec<_> = fields.iter().map(|&value| ("x-forwarded-proto", value)).collect();
-        assert_eq!(seen(peer, &fields).unwrap().scheme, scheme);
     }
 
     #[rstest]

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -190,16 +190,16 @@ impl ProxyHttp for Edge {
         &self,
         _down: &mut Downstream,
         _reused: bool,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         connection: std::os::fd::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        let timeouts = ctx.forwarding().map(|forward| forward.route.upstream.timeouts);
-        let shorter = timeouts.filter(|timeouts| timeouts.first_byte < timeouts.between_bytes);
-        if let Some(timeouts) = shorter.filter(|_| !ctx.upgraded) {
-            ctx.first_byte = Some(FirstByteWatch::start(connection, timeouts.first_byte));
-        }
+        // Another attempt sends the body again.
+        ctx.body_received = 0;
+        let first_byte = ctx.forwarding().map(|forward| forward.route.upstream.timeouts.first_byte);
+        let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
+        ctx.first_byte = shorter.map(|limit| FirstByteWatch::start(connection, limit));
         Ok(())
     }
 
@@ -240,6 +240,8 @@ impl ProxyHttp for Edge {
         if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !response.status.is_informational()) {
             watch.disarm();
         }
+        // From here on frames go both ways, and no body limit is meant for them.
+        ctx.upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
         if let Some(watch) = &ctx.upstream_watch {
             ctx.upstream_time.get_or_insert(watch.elapsed());
         }
@@ -331,8 +333,7 @@ impl Edge {
             ctx.answered(&answer);
             return self.answer(down, ctx, answer.reply.closing()).await;
         }
-        if down.is_upgrade_req() {
-            ctx.upgraded = true;
+        if peer::asks_for_web_socket(down.req_header()) {
             // The default of a minute is for bodies, not for a socket that may be silent.
             down.set_read_timeout(Some(stream_idle));
         }

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, UPGRADE};
+use http::Method;
+use http::header::{ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
@@ -38,8 +39,8 @@ pub(super) fn of(upstream: &Upstream, request: &RequestHeader) -> pingora::Resul
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect.saturating_mul(2));
     options.idle_timeout = Some(timeouts.keep_alive);
-    // Pingora has one limit for every read. The longer of the two keeps both promises to the
-    // upstream; a stream may be silent for longer.
+    // Pingora has one limit for every read: the longer of the two, or what a stream may be silent for.
+    // A watch of ours keeps a shorter `first_byte`.
     let read = if is_stream(request) {
         timeouts.stream_idle
     } else {
@@ -59,7 +60,17 @@ fn is_stream(request: &RequestHeader) -> bool {
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
-    accepts_events || request.headers.contains_key(UPGRADE)
+    accepts_events || asks_for_web_socket(request)
+}
+
+/// Whether the request can only be the opening of a WebSocket
+/// ([RFC 6455 §4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)): GET, one `Upgrade`, no body.
+pub(super) fn asks_for_web_socket(request: &RequestHeader) -> bool {
+    let mut upgrades = request.headers.get_all(UPGRADE).iter();
+    let one = upgrades.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let body =
+        request.headers.contains_key(CONTENT_LENGTH) || request.headers.contains_key(TRANSFER_ENCODING);
+    one && upgrades.next().is_none() && request.method == Method::GET && !body
 }
 
 fn group_key(upstream: &Upstream) -> u64 {

@@ -34,6 +34,7 @@ impl Edge {
     /// Reads the request and asks the gateway. A panic on the way costs this request alone, and it is
     /// never forwarded.
     pub(super) async fn decide(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<Outcome> {
+        to_origin_form(down.req_header_mut());
         let read = match self.read(down, ctx) {
             Ok(read) => read,
             Err(problem) => return Ok(self.refused(down, ctx, problem)),
@@ -103,7 +104,10 @@ impl Edge {
         }
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if size > self.limits.head_size || request.headers.len() > self.limits.head_fields {
+        // HTTP/2 splits cookies as it likes; they are one field.
+        let cookies = request.headers.get_all(http::header::COOKIE).iter().count().saturating_sub(1);
+        let fields = request.headers.len().saturating_sub(cookies);
+        if size > self.limits.head_size || fields > self.limits.head_fields {
             return Err(Problem::HeadTooLarge);
         }
         Ok(())
@@ -141,14 +145,30 @@ impl Edge {
     }
 }
 
-/// Whether the target is a path, or a whole URL whose path is what we decide on. What the URI can't
-/// represent (bytes, a fragment) is refused: it would be sent on as received.
+/// Turns a whole URL as target into its path and query, which is what is decided on and sent on. A
+/// server must accept that form ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2));
+/// one whose authority isn't the Host stays as it is, and is refused.
+fn to_origin_form(request: &mut RequestHeader) {
+    let raw = request.raw_path();
+    let begins =
+        |scheme: &[u8]| raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !(begins(b"http://") || begins(b"https://")) || raw.contains(&b'#') {
+        return;
+    }
+    let Ok(uri) = http::Uri::try_from(raw) else { return };
+    if hygiene::read_host(&uri, &request.headers).is_err() {
+        return;
+    }
+    let target = uri.path_and_query().cloned().unwrap_or(http::uri::PathAndQuery::from_static("/"));
+    request.set_uri(http::Uri::from(target));
+}
+
+/// Whether the target is a path that the URI represents whole. What it can't (bytes, a fragment) is
+/// refused: it would be sent on as received.
 fn is_served_target(request: &RequestHeader) -> bool {
     let uri = &request.uri;
     let recovered = uri.path_and_query().map(|target| target.as_str().as_bytes());
-    let absolute = uri.scheme().is_some() && uri.authority().is_some();
     let whole = recovered == Some(request.raw_path())
-        || (absolute && !request.raw_path().contains(&b'#'))
         // HTTP/2 carries the authority beside the path.
         || request.version == Version::HTTP_2;
     request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
@@ -172,7 +192,9 @@ async fn own_body(down: &mut Downstream) -> pingora::Result<Result<Bytes, Proble
     if announced.is_some_and(|length| length > OWN_BODY) {
         return Ok(Err(Problem::BodyTooLarge));
     }
-    if down.req_header().headers.contains_key(http::header::EXPECT) {
+    let expect = down.req_header().headers.get(http::header::EXPECT);
+    let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits && down.req_header().version == Version::HTTP_11 {
         down.as_downstream_mut().write_continue_response().await?;
     }
     let reading = async {

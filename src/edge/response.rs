@@ -1,7 +1,7 @@
 //! What comes back: the upstream's answer, kept from shared caches, with the cookies we owe.
 
 use http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::Edge;
@@ -17,11 +17,11 @@ impl Edge {
         response: &mut ResponseHeader,
         forward: &Forward,
     ) -> pingora::Result<()> {
+        self.drop_own_cookies(response, forward)?;
         // 100 and 103 only announce; 101 is the answer.
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
-        drop_own_cookies(response, forward)?;
         let route = &forward.route;
         for name in &route.response_headers.remove {
             response.remove_header(name);
@@ -33,7 +33,9 @@ impl Edge {
             let private = private_cache_control(&response.headers);
             response.insert_header(CACHE_CONTROL, private.cache_control)?;
             response.insert_header(VARY, private.vary)?;
-            for name in &PrivateCaching::REMOVED {
+            let for_shared_caches: Vec<HeaderName> =
+                response.headers.keys().filter(|name| PrivateCaching::removes(name)).cloned().collect();
+            for name in &for_shared_caches {
                 response.remove_header(name);
             }
         }
@@ -53,24 +55,21 @@ impl Edge {
     }
 }
 
-/// An upstream can't set a cookie of ours: it could put its own session in the place of a person's.
-fn drop_own_cookies(response: &mut ResponseHeader, forward: &Forward) -> pingora::Result<()> {
-    let Some(origin) = &forward.origin else { return Ok(()) };
-    let own = |name: &str| origin.owns_cookie(name);
-    if !response.headers.get_all(SET_COOKIE).iter().any(|value| is_own_set_cookie(value, own)) {
-        return Ok(());
+impl Edge {
+    /// An upstream can't set a cookie of ours: it could put its own session in the place of a
+    /// person's.
+    fn drop_own_cookies(&self, response: &mut ResponseHeader, forward: &Forward) -> pingora::Result<()> {
+        let own = |value: &HeaderValue| is_own_set_cookie(value, |name| self.owns_cookie(forward, name));
+        if !response.headers.get_all(SET_COOKIE).iter().any(own) {
+            return Ok(());
+        }
+        tracing::warn!(route = %forward.route.id, "an upstream tried to set a cookie of the gateway's: dropped");
+        let kept: Vec<_> =
+            response.headers.get_all(SET_COOKIE).iter().filter(|value| !own(value)).cloned().collect();
+        response.remove_header(&SET_COOKIE);
+        for value in kept {
+            response.append_header(SET_COOKIE, value)?;
+        }
+        Ok(())
     }
-    tracing::warn!(route = %forward.route.id, "an upstream tried to set a cookie of the gateway's: dropped");
-    let kept: Vec<_> = response
-        .headers
-        .get_all(SET_COOKIE)
-        .iter()
-        .filter(|value| !is_own_set_cookie(value, own))
-        .cloned()
-        .collect();
-    response.remove_header(&SET_COOKIE);
-    for value in kept {
-        response.append_header(SET_COOKIE, value)?;
-    }
-    Ok(())
 }

@@ -32,7 +32,7 @@ impl Edge {
         }
         let route = &forward.route;
         write_target(request, received, &route.upstream)?;
-        write_cookies(request, forward)?;
+        self.write_cookies(request, forward)?;
         if forward.is_protected() && !route.forward_authorization {
             request.remove_header(&AUTHORIZATION);
         }
@@ -72,16 +72,13 @@ fn write_target(
         return Ok(());
     };
     let prefix = prefix.trim_end_matches('/');
-    let stripped = match target.strip_prefix(prefix) {
-        Some(rest) if rest.is_empty() || rest.starts_with('?') => format!("/{rest}"),
-        Some(rest) if rest.starts_with('/') => rest.to_owned(),
-        // The route's path lies under the prefix; another spelling of it doesn't begin with it.
-        _ => target.to_owned(),
-    };
-    // `//host` would be read as an authority by some.
-    let stripped = if stripped.starts_with("//") { target.to_owned() } else { stripped };
+    let rest = target.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    // `//host` would be read as an authority by some, so one slash is left of many. Another spelling
+    // of the prefix doesn't begin with it: then nothing is cut.
+    let stripped =
+        rest.map_or_else(|| target.to_owned(), |rest| format!("/{}", rest.trim_start_matches('/')));
     request.set_uri(parsed(&stripped)?);
-    if !prefix.is_empty() {
+    if rest.is_some() && !prefix.is_empty() {
         let value = HeaderValue::from_str(prefix).or_err(ErrorType::InternalError, "strip_prefix")?;
         request.insert_header(X_FORWARDED_PREFIX.clone(), value)?;
     }
@@ -92,18 +89,27 @@ fn parsed(target: &str) -> pingora::Result<Uri> {
     Uri::builder().path_and_query(target).build().or_err(ErrorType::InternalError, "request target")
 }
 
-/// Own cookies stay here; others keep order and bytes, in one field: HTTP/2 may have split them.
-fn write_cookies(request: &mut RequestHeader, forward: &Forward) -> pingora::Result<()> {
-    let Some(origin) = &forward.origin else { return Ok(()) };
-    if !request.headers.contains_key(COOKIE) {
-        return Ok(());
+impl Edge {
+    /// Own cookies stay here; others keep order and bytes, in one field: HTTP/2 may have split them.
+    fn write_cookies(&self, request: &mut RequestHeader, forward: &Forward) -> pingora::Result<()> {
+        if !request.headers.contains_key(COOKIE) {
+            return Ok(());
+        }
+        let own = |name: &str| self.owns_cookie(forward, name);
+        match without_own_cookies(request.headers.get_all(COOKIE), own) {
+            Some(kept) => request.insert_header(COOKIE, kept),
+            None => {
+                request.remove_header(&COOKIE);
+                Ok(())
+            }
+        }
     }
-    let kept = without_own_cookies(request.headers.get_all(COOKIE), |name| origin.owns_cookie(name));
-    match kept {
-        Some(kept) => request.insert_header(COOKIE, kept),
-        None => {
-            request.remove_header(&COOKIE);
-            Ok(())
+
+    /// Whether a cookie is ours: at the origin asked, or at any where none was.
+    pub(super) fn owns_cookie(&self, forward: &Forward, name: &str) -> bool {
+        match &forward.origin {
+            Some(origin) => origin.owns_cookie(name),
+            None => self.gateway.origins.owns_cookie(name),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Gateway;
+use crate::login::attempt::Previous;
 use crate::session::cookie::{self, Presented};
 use crate::session::lifecycle::{Freshness, assess};
 use crate::session::{Ending, Error, Live, Scope};
@@ -34,10 +35,20 @@ impl Gateway {
         idle: Option<Duration>,
     ) -> Authentication {
         let found = self.read_session(headers, scope, idle).await;
-        if let Authentication::Rejected(why) = &found {
-            self.metrics.session_refused(*why);
+        match &found {
+            Authentication::Rejected(why) => self.metrics.session_refused(*why),
+            Authentication::Identified(live) => live.seen(self.clock.now()),
+            Authentication::Anonymous | Authentication::Unknowable => {}
         }
         found
+    }
+
+    /// The session that a login here would take the place of; looking at it is no use of it.
+    pub(super) async fn previous(&self, headers: &HeaderMap, scope: &Scope) -> Option<Previous> {
+        match self.read_session(headers, scope, None).await {
+            Authentication::Identified(live) => Some(Previous::of(&live)),
+            _ => None,
+        }
     }
 
     async fn read_session(
@@ -62,10 +73,7 @@ impl Gateway {
             }
         }
         match good {
-            Some(live) => {
-                live.seen(self.clock.now());
-                Authentication::Identified(live)
-            }
+            Some(live) => Authentication::Identified(live),
             None => Authentication::Rejected(why),
         }
     }

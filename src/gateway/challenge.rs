@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use cookie::SameSite;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::client_kind::ClientKind;
 use super::{Answer, Gateway, Inbound, Outcome};
 use crate::login::SignIn;
+use crate::login::attempt::Previous;
 use crate::login::return_to::ReturnTo;
 use crate::login::start::{self, Wish};
 use crate::pages::{self, Asked, Problem, problem_json};
@@ -53,11 +54,13 @@ impl Gateway {
     /// would never get better by itself.
     fn clear_own_cookies(&self, parts: &Parts) -> OwedCookies {
         let mut owed = OwedCookies::none();
-        let is_own = |name: &str| self.origins.iter().any(|origin| origin.owns_cookie(name));
-        for (name, _) in pairs(&parts.headers).filter(|(name, _)| is_own(name)).take(CLEARED_AT_MOST) {
+        let partitioned =
+            self.origins.iter().flat_map(|origin| &origin.sign_ins).any(|at| at.scope.partitioned);
+        let own = pairs(&parts.headers).filter(|(name, _)| self.origins.owns_cookie(name));
+        for (name, _) in own.take(CLEARED_AT_MOST) {
             let tls = name.starts_with(session::prefix(Transport::Tls));
             let transport = if tls { Transport::Tls } else { Transport::Plain };
-            owed.owe(&SetCookie::clear(name, transport, SameSite::Lax));
+            owed.owe(&SetCookie::clear(name, transport, SameSite::Lax).partitioned(partitioned));
         }
         owed
     }
@@ -112,15 +115,21 @@ impl Gateway {
         sign_in: &Arc<SignIn>,
         route: &Arc<Route>,
         why: &'static str,
+        previous: Option<Previous>,
     ) -> Outcome {
         let kind = ClientKind::of(&inbound.parts.method, &inbound.parts.headers);
         let redirect = match route.challenge {
             ChallengeStyle::Auto => kind == ClientKind::Navigation,
-            ChallengeStyle::Redirect => inbound.parts.method == Method::GET && kind != ClientKind::Grpc,
+            // Nothing that can't sign in there gets a login cookie, whatever the style.
+            ChallengeStyle::Redirect => {
+                inbound.parts.method == Method::GET
+                    && matches!(kind, ClientKind::Navigation | ClientKind::Program)
+                    && !inbound.parts.headers.contains_key(UPGRADE)
+            }
             ChallengeStyle::Unauthorized => false,
         };
         let mut reply = if redirect {
-            self.redirect_to_sign_in(inbound, sign_in, route)
+            self.redirect_to_sign_in(inbound, sign_in, route, previous)
         } else {
             self.sign_in_required(inbound, sign_in, kind)
         };
@@ -132,7 +141,13 @@ impl Gateway {
     }
 
     /// 302 to the provider; through our own sign-in where starting needs a call to the provider.
-    fn redirect_to_sign_in(&self, inbound: &Inbound<'_>, sign_in: &Arc<SignIn>, route: &Route) -> Reply {
+    fn redirect_to_sign_in(
+        &self,
+        inbound: &Inbound<'_>,
+        sign_in: &Arc<SignIn>,
+        route: &Route,
+        previous: Option<Previous>,
+    ) -> Reply {
         let return_to = self.return_to_this(inbound, sign_in);
         let Some(metadata) = sign_in.provider.metadata() else {
             let address = self.pages.sign_in_address(pages::SignIn {
@@ -142,7 +157,7 @@ impl Gateway {
             let location = HeaderValue::from_str(&address).unwrap_or(HeaderValue::from_static("/"));
             return Reply::redirect(StatusCode::FOUND, location, "sign_in");
         };
-        let wish = Wish { return_to, login_hint: None, prompt: None, authorize: &route.authorize };
+        let wish = Wish { return_to, login_hint: None, prompt: None, previous, authorize: &route.authorize };
         let (headers, now) = (&inbound.parts.headers, self.clock.now());
         match start::start(sign_in, &metadata, &self.keyring, headers, &wish, now) {
             Ok(started) => {
@@ -201,10 +216,9 @@ impl Gateway {
     /// A problem in the form that this client can read.
     pub(super) fn problem(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Reply {
         let kind = ClientKind::of(&parts.method, &parts.headers);
-        if kind == ClientKind::Grpc && !matches!(problem.status(), StatusCode::BAD_REQUEST) {
-            return grpc(grpc_status(problem), problem);
-        }
-        let reply = if kind.shows_pages() {
+        let reply = if let Some(status) = grpc_status(problem).filter(|_| kind == ClientKind::Grpc) {
+            grpc(status, problem)
+        } else if kind.shows_pages() {
             self.pages.error(problem, request_id)
         } else {
             problem_json(problem, request_id, None)
@@ -225,14 +239,16 @@ pub(super) fn retry_after(reply: &mut Reply, after: std::time::Duration) {
     reply.headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
 }
 
-fn grpc_status(problem: Problem) -> &'static str {
+/// What a gRPC client is told; none for a request that isn't served at all, whatever it is.
+fn grpc_status(problem: Problem) -> Option<&'static str> {
     match problem.status() {
-        StatusCode::UNAUTHORIZED => GRPC_UNAUTHENTICATED,
-        StatusCode::FORBIDDEN => GRPC_PERMISSION_DENIED,
+        StatusCode::UNAUTHORIZED => Some(GRPC_UNAUTHENTICATED),
+        StatusCode::FORBIDDEN => Some(GRPC_PERMISSION_DENIED),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            GRPC_UNAVAILABLE
+            Some(GRPC_UNAVAILABLE)
         }
-        _ => GRPC_INTERNAL,
+        StatusCode::INTERNAL_SERVER_ERROR => Some(GRPC_INTERNAL),
+        _ => None,
     }
 }
 

@@ -22,8 +22,8 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use crate::clock::Clock;
-use crate::identity::ClaimPath;
 use crate::identity::headers::Unsendable;
+use crate::identity::{ClaimNames, ClaimPath, EmailVerified, ProviderName};
 use crate::login::SignIn;
 use crate::login::callback::Callbacks;
 use crate::login::rate::LoginRate;
@@ -56,7 +56,6 @@ impl Default for EndpointPaths {
 }
 
 /// A request as the edge has read it: hygiene done, origin found.
-#[derive(Debug)]
 pub struct Inbound<'a> {
     /// Method, URI, headers.
     pub parts: &'a Parts,
@@ -176,7 +175,10 @@ impl Gateway {
             Required::Optional => {
                 Outcome::Forward(Box::new(Forward::public(route, Some(Arc::clone(origin)))))
             }
-            Required::Yes => self.challenge(inbound, sign_in, &route, why),
+            Required::Yes => {
+                let previous = self.previous(&inbound.parts.headers, &sign_in.scope).await;
+                self.challenge(inbound, sign_in, &route, why, previous)
+            }
         }
     }
 
@@ -217,15 +219,22 @@ impl Gateway {
     pub fn wants_body(&self, inbound: &Inbound<'_>) -> bool {
         inbound.parts.method == http::Method::POST
             && inbound.origin.is_some()
+            && path::refuse_malformed(inbound.path).is_ok()
             && matches!(self.endpoint(inbound), Ok(Some(_)))
     }
 }
 
-/// The claims that some route maps or requires, by which `userinfo: when_missing` decides.
+/// The claims that some route of a provider maps or requires, by which `userinfo: when_missing`
+/// decides.
 #[must_use]
-pub fn wanted_claims(routes: &[Arc<Route>], names: &crate::identity::ClaimNames) -> HashSet<ClaimPath> {
+pub fn wanted_claims(
+    routes: &[Arc<Route>],
+    provider: &ProviderName,
+    names: &ClaimNames,
+) -> HashSet<ClaimPath> {
     let mut wanted = HashSet::new();
-    for route in routes {
+    let asks = |route: &&Arc<Route>| matches!(&route.auth, Auth::Session { provider: asked, .. } if asked == provider);
+    for route in routes.iter().filter(asks) {
         for mapped in route.identity.iter().flat_map(|mapping| &mapping.headers) {
             wanted.insert(mapped.claim.clone());
         }
@@ -235,6 +244,9 @@ pub fn wanted_claims(routes: &[Arc<Route>], names: &crate::identity::ClaimNames)
             }
             if !entry.emails.is_empty() || !entry.domains.is_empty() {
                 wanted.insert(names.email.clone());
+                if let EmailVerified::Claim(claim) = &names.email_verified {
+                    wanted.insert(claim.clone());
+                }
             }
         }
     }

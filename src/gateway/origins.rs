@@ -72,6 +72,13 @@ impl ServedOrigins {
         self.by_host.get(host)?.iter().find(|served| served.origin.scheme == Scheme::Https)
     }
 
+    /// Whether a cookie of this name is one of ours at any origin. Cookies know no ports: a browser
+    /// sends them to a Host that is none of our origins, too.
+    #[must_use]
+    pub fn owns_cookie(&self, name: &str) -> bool {
+        self.iter().any(|served| served.owns_cookie(name))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ServedOrigin>> {
         self.by_host.values().flatten()

@@ -37,7 +37,7 @@ pub enum Error {
 }
 
 /// How calls to one provider are made (`providers.X.timeouts`, `tls`, `http_proxy`).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Limit for the connection.
     pub connect_timeout: Duration,
@@ -49,6 +49,17 @@ pub struct Config {
     pub plain_http: PlainHttp,
     /// An HTTP proxy on the way out; the environment's proxy settings are not looked at.
     pub proxy: Option<url::Url>,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without the proxy, whose address may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("total_timeout", &self.total_timeout)
+            .field("plain_http", &self.plain_http)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a provider may be spoken to without TLS.

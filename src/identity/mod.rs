@@ -93,8 +93,18 @@ impl Claims {
         self.0.retain(|name, _| !names.contains(&name.as_str()));
     }
 
-    /// Adds the members of `other` that are not here yet; what an ID token says stands.
-    pub fn fill_from(&mut self, other: Self) {
+    /// Adds the members of `other` that are not here yet; what an ID token says stands. An address and
+    /// whether it is verified are one statement: they are never taken from two documents.
+    pub fn fill_from(&mut self, mut other: Self, names: &ClaimNames) {
+        if let EmailVerified::Claim(verified) = &names.email_verified {
+            let (here, there) = (self.get(&names.email).cloned(), other.get(&names.email).cloned());
+            match (here, there) {
+                (Some(here), Some(there)) if here != there => other.remove(&[verified.as_str()]),
+                (None, Some(_)) => self.remove(&[verified.as_str()]),
+                (Some(_), None) => other.remove(&[verified.as_str()]),
+                _ => {}
+            }
+        }
         for (name, value) in other.0 {
             if self.0.get(&name).is_none_or(Value::is_null) {
                 self.0.insert(name, value);
@@ -255,7 +265,10 @@ mod tests {
     #[test]
     fn what_the_id_token_says_stands() {
         let mut id_token = claims(&json!({ "sub": "7", "email": "a@b.test", "name": null }));
-        id_token.fill_from(claims(&json!({ "sub": "8", "email": "x@y.test", "name": "Kim", "zone": "CET" })));
+        id_token.fill_from(
+            claims(&json!({ "sub": "8", "email": "x@y.test", "name": "Kim", "zone": "CET" })),
+            &ClaimNames::default(),
+        );
         assert_eq!(
             id_token,
             claims(&json!({ "sub": "7", "email": "a@b.test", "name": "Kim", "zone": "CET" }))
@@ -282,5 +295,27 @@ mod tests {
     #[case(json!({"email": ["a@b.test"], "email_verified": true}), None)]
     fn nothing_but_true_verifies_an_address(#[case] claims: Value, #[case] email: Option<&str>) {
         assert_eq!(identity(&claims).verified_email(), email);
+    }
+
+    #[rstest::rstest]
+    #[case::another_address(json!({ "email": "boss@a.test" }), json!({ "email": "kim@b.test", "email_verified": true }), None)]
+    #[case::the_same_address(json!({ "email": "kim@a.test" }), json!({ "email": "kim@a.test", "email_verified": true }), Some("kim@a.test"))]
+    #[case::no_address_yet(json!({ "email_verified": true }), json!({ "email": "kim@a.test" }), None)]
+    #[case::all_from_userinfo(json!({}), json!({ "email": "kim@a.test", "email_verified": true }), Some("kim@a.test"))]
+    #[case::only_the_word(json!({ "email": "kim@a.test" }), json!({ "email_verified": true }), None)]
+    fn an_address_is_verified_by_its_own_document_alone(
+        #[case] id_token: Value,
+        #[case] userinfo: Value,
+        #[case] verified: Option<&str>,
+    ) {
+        let names = ClaimNames::default();
+        let mut merged = claims(&id_token);
+        merged.fill_from(claims(&userinfo), &names);
+        let identity = Identity {
+            provider: ProviderName::parse("idp").unwrap(),
+            names: Arc::new(names),
+            claims: merged,
+        };
+        assert_eq!(identity.verified_email(), verified);
     }
 }

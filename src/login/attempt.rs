@@ -12,6 +12,7 @@ use crate::identity::ProviderName;
 use crate::reply::OwedCookies;
 use crate::seal::{self, Binding, Keyring, Purpose};
 use crate::session::cookie::pairs;
+use crate::session::{self, Live};
 
 /// How long an attempt may take.
 pub const LIFETIME: Duration = Duration::from_hours(1);
@@ -59,6 +60,26 @@ pub struct Attempt {
     /// ([OpenID Connect Core §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// The session that the browser had with this provider when the login began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// A session that a login takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// The session.
+    pub handle: session::Handle,
+    /// Whose it is.
+    pub sub: Option<String>,
+}
+
+impl Previous {
+    /// What a login must know of a session to end it.
+    #[must_use]
+    pub fn of(live: &Live) -> Self {
+        Self { handle: *live.handle(), sub: live.identity().sub().map(str::to_owned) }
+    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -91,8 +112,9 @@ struct SealedState {
 impl Attempt {
     /// A fresh attempt: new nonce, new verifier of 256 random bits.
     #[must_use]
-    pub fn fresh(now: Timestamp, max_age: Option<u64>) -> Self {
+    pub fn fresh(now: Timestamp, max_age: Option<u64>, previous: Option<Previous>) -> Self {
         Self {
+            previous,
             max_age,
             id: AttemptId::fresh(now),
             nonce: seal::random_token::<24>(),

@@ -4,7 +4,7 @@
 //! callback costs no token call. Copies of one callback in flight are merged; a copy that comes
 //! later finds its attempt spent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,21 +15,26 @@ use moka::sync::Cache;
 use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 
-use super::attempt::{self, Attempt, AttemptId, State};
+use super::attempt::{self, Attempt, AttemptId, Previous, State};
 use super::return_to::ReturnTo;
 use super::{SignIn, loop_guard};
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{ClaimPath, Claims};
+use crate::identity::{ClaimPath, Claims, ProviderName};
 use crate::oidc::{self, AuthorizationResponse, Code, TokenSet, Userinfo};
 use crate::reply::OwedCookies;
 use crate::seal::{self, Keyring};
 use crate::session::cookie as session_cookie;
 use crate::session::{self, Ending, Live, Session, SessionStore};
+use crate::telemetry::Metrics;
+use crate::telemetry::labels::{LoginOutcome, SessionEnd};
 
 /// How long the session that a login replaces stays good for the same person's other tabs.
 const GRACE: Duration = Duration::from_secs(10);
-/// Logins finished at the same time; each verifies a signature.
+/// Code exchanges under way at one provider. Who brings made-up codes takes room from others here, but
+/// neither memory nor connections without end.
 const AT_ONCE: usize = 64;
+/// How long a login waits for its turn.
+const TURN: Duration = Duration::from_secs(2);
 /// Attempts remembered as spent.
 const SPENT: u64 = 100_000;
 
@@ -42,10 +47,17 @@ pub struct Callbacks {
     keyring: Arc<Keyring>,
     store: Arc<dyn SessionStore>,
     clock: Arc<dyn Clock>,
-    /// Claims that some route maps or requires, by which `userinfo: when_missing` decides.
-    wanted: HashSet<ClaimPath>,
+    metrics: Arc<Metrics>,
+    desks: HashMap<ProviderName, Desk>,
     flights: Flights<[u8; 32], Arc<Result<SignedIn, Failed>>>,
     spent: Cache<AttemptId, ()>,
+}
+
+/// What the logins of one provider share, so that a slow one holds up no other's.
+#[derive(Debug)]
+struct Desk {
+    /// Claims that some route maps or requires, by which `userinfo: when_missing` decides.
+    wanted: HashSet<ClaimPath>,
     room: Semaphore,
 }
 
@@ -56,8 +68,6 @@ pub struct SignedIn {
     pub return_to: ReturnTo,
     /// The session, the attempt's end, the loop guard's note.
     pub cookies: OwedCookies,
-    /// Who signed in.
-    pub claims: Claims,
 }
 
 /// Why a callback makes no session.
@@ -127,7 +137,8 @@ impl Callbacks {
         keyring: Arc<Keyring>,
         store: Arc<dyn SessionStore>,
         clock: Arc<dyn Clock>,
-        wanted: HashSet<ClaimPath>,
+        metrics: Arc<Metrics>,
+        wanted: impl Iterator<Item = (ProviderName, HashSet<ClaimPath>)>,
     ) -> Self {
         let spent = Cache::builder()
             .max_capacity(SPENT)
@@ -138,10 +149,12 @@ impl Callbacks {
             keyring,
             store,
             clock,
-            wanted,
+            metrics,
+            desks: wanted
+                .map(|(provider, wanted)| (provider, Desk { wanted, room: Semaphore::new(AT_ONCE) }))
+                .collect(),
             flights: Flights::builder().max_capacity(SPENT).time_to_live(Duration::from_mins(1)).build(),
             spent,
-            room: Semaphore::new(AT_ONCE),
         }
     }
 
@@ -174,7 +187,12 @@ impl Callbacks {
                 let return_to = matched.state.return_to.clone();
                 let task =
                     tokio::spawn(async move { this.exchange(&sign_in, matched, &headers, previous).await });
-                Arc::new(task.await.unwrap_or(Err(Failed::Stale { return_to, why: Staleness::Spent })))
+                Arc::new(match task.await {
+                    Ok(outcome) => outcome,
+                    // A fault of ours is a 500, not a stale login.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => Err(Failed::Stale { return_to, why: Staleness::Spent }),
+                })
             })
             .await;
         self.flights.invalidate(&flight).await;
@@ -219,6 +237,9 @@ impl Callbacks {
         previous: Option<Arc<Live>>,
     ) -> Result<SignedIn, Failed> {
         let Matched { attempt, state, code } = matched;
+        // A form posted across sites comes without the session's cookie: what the browser had when
+        // the login began counts then.
+        let previous = previous.map(|live| Previous::of(&live)).or_else(|| attempt.previous.clone());
         let mut cookies = attempt::clear(sign_in, headers, &attempt.id);
         let (claims, tokens) = match self.ask(sign_in, &attempt, &code).await {
             Ok(answer) => answer,
@@ -230,9 +251,12 @@ impl Callbacks {
         let now = self.clock.now();
         match self.keep(sign_in, &claims, &tokens, previous, now).await {
             Ok(value) => {
+                // Counted here, where one login is one, however many copies of its callback came.
+                self.metrics.login(LoginOutcome::Completed);
+                self.metrics.session_created();
                 cookies.extend(session_cookie::issue(headers, &sign_in.scope, &value));
                 cookies.extend(loop_guard::on_callback(sign_in, &self.keyring, headers, now));
-                Ok(SignedIn { return_to: state.return_to, cookies, claims })
+                Ok(SignedIn { return_to: state.return_to, cookies })
             }
             Err(error) => Err(Failed::Store { error, cookies }),
         }
@@ -246,8 +270,9 @@ impl Callbacks {
         code: &Code,
     ) -> Result<(Claims, TokenSet), oidc::Error> {
         let provider = &sign_in.provider;
-        // Closing the semaphore never happens, so a permit always comes.
-        let _room = self.room.acquire().await;
+        let desk = self.desks.get(&sign_in.scope.provider).ok_or(oidc::Unavailable::busy())?;
+        let turn = tokio::time::timeout(TURN, desk.room.acquire()).await;
+        let Ok(Ok(_room)) = turn else { return Err(oidc::Unavailable::busy().into()) };
         let tokens = provider.exchange(code, &attempt.code_verifier, &sign_in.redirect_uri).await?;
         let id_token = provider.validate_id_token(&tokens, &attempt.nonce).await?;
         if let Some(max_age) = attempt.max_age {
@@ -259,10 +284,11 @@ impl Callbacks {
         let ask_userinfo = match provider.config().userinfo {
             Userinfo::Never => false,
             Userinfo::Always => true,
-            Userinfo::WhenMissing => self.wanted.iter().any(|claim| claims.get(claim).is_none()),
+            Userinfo::WhenMissing => desk.wanted.iter().any(|claim| claims.get(claim).is_none()),
         };
         if ask_userinfo {
-            claims.fill_from(provider.userinfo(&tokens.access_token, id_token.sub()).await?);
+            let userinfo = provider.userinfo(&tokens.access_token, id_token.sub()).await?;
+            claims.fill_from(userinfo, &provider.config().claims);
         }
         Ok((claims, tokens))
     }
@@ -273,10 +299,14 @@ impl Callbacks {
         sign_in: &SignIn,
         claims: &Claims,
         tokens: &TokenSet,
-        previous: Option<Arc<Live>>,
+        previous: Option<Previous>,
         now: Timestamp,
     ) -> Result<String, session::Error> {
+        let sub = claims.text("sub");
+        // Another person's ends at once; one's own lives out its grace, and ends with its successor.
+        let own = previous.as_ref().filter(|previous| previous.sub.as_deref() == sub);
         let session = Session {
+            replaces: own.map(|previous| previous.handle),
             origin: sign_in.scope.origin.clone(),
             provider: sign_in.scope.provider.clone(),
             claims: claims.clone(),
@@ -285,10 +315,10 @@ impl Callbacks {
             last_seen: now,
         };
         let value = self.store.create(&sign_in.scope, session).await?;
-        if let Some(previous) = previous {
-            let same_person = previous.identity().sub() == claims.text("sub");
-            let ending = if same_person { Ending::After(GRACE) } else { Ending::AtOnce };
-            self.store.end(&previous, ending, now).await?;
+        if let Some(previous) = &previous {
+            let ending = if own.is_some() { Ending::After(GRACE) } else { Ending::AtOnce };
+            self.store.end_known(&previous.handle, ending, now).await?;
+            self.metrics.session_ended(SessionEnd::Replaced);
         }
         Ok(value)
     }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use cookie::SameSite;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +62,8 @@ pub fn on_callback(sign_in: &SignIn, keyring: &Keyring, headers: &HeaderMap, now
 pub fn forget(sign_in: &SignIn, headers: &HeaderMap) -> OwedCookies {
     let mut owed = OwedCookies::none();
     if pairs(headers).any(|(name, _)| name == sign_in.loop_cookie) {
-        let cookie = SetCookie::clear(&sign_in.loop_cookie, sign_in.scope.transport, SameSite::Lax);
+        let cookie =
+            SetCookie::clear(&sign_in.loop_cookie, sign_in.scope.transport, sign_in.login_same_site());
         owed.owe(&cookie.partitioned(sign_in.scope.partitioned));
     }
     owed
@@ -80,9 +80,10 @@ fn read(sign_in: &SignIn, keyring: &Keyring, headers: &HeaderMap) -> Count {
 fn owe(sign_in: &SignIn, keyring: &Keyring, count: Count) -> OwedCookies {
     let plain = serde_json::to_vec(&count).unwrap_or_default();
     let value = keyring.seal(binding(sign_in), &plain);
-    let cookie = SetCookie::new(&sign_in.loop_cookie, &value, sign_in.scope.transport, SameSite::Lax)
-        .max_age(MEMORY.as_secs())
-        .partitioned(sign_in.scope.partitioned);
+    let cookie =
+        SetCookie::new(&sign_in.loop_cookie, &value, sign_in.scope.transport, sign_in.login_same_site())
+            .max_age(MEMORY.as_secs())
+            .partitioned(sign_in.scope.partitioned);
     let mut owed = OwedCookies::none();
     owed.owe(&cookie);
     owed

@@ -64,25 +64,24 @@ impl SignIn {
         }
     }
 
-    /// Login cookies come back with the authorization response. A form is posted across sites,
+    /// What a login needs comes back with the authorization response. A form is posted across sites,
     /// where a Lax cookie stays behind.
-    const fn same_site(response_mode: ResponseMode) -> SameSite {
-        match response_mode {
+    fn login_same_site(&self) -> SameSite {
+        match self.provider.config().response_mode {
             ResponseMode::Query => SameSite::Lax,
             ResponseMode::FormPost => SameSite::None,
         }
     }
 
     fn set_login_cookie(&self, name: &str, value: &str) -> SetCookie {
-        let same_site = Self::same_site(self.provider.config().response_mode);
-        SetCookie::new(name, value, self.scope.transport, same_site)
+        SetCookie::new(name, value, self.scope.transport, self.login_same_site())
             .max_age(attempt::LIFETIME.as_secs())
             .partitioned(self.scope.partitioned)
     }
 
     fn clear_login_cookie(&self, name: &str) -> SetCookie {
-        let same_site = Self::same_site(self.provider.config().response_mode);
-        SetCookie::clear(name, self.scope.transport, same_site).partitioned(self.scope.partitioned)
+        SetCookie::clear(name, self.scope.transport, self.login_same_site())
+            .partitioned(self.scope.partitioned)
     }
 
     /// Whether a cookie of this name is one of a login here.

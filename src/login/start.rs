@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue};
 
-use super::attempt::{Attempt, State};
+use super::attempt::{Attempt, Previous, State};
 use super::loop_guard::{self, GoingRound};
 use super::{SignIn, return_to::ReturnTo};
 use crate::clock::Timestamp;
@@ -20,12 +20,13 @@ pub struct Wish<'a> {
     pub login_hint: Option<&'a str>,
     /// Whether the provider must ask again although it knows the person.
     pub prompt: Option<&'a str>,
+    /// The session that the browser has with the provider.
+    pub previous: Option<Previous>,
     /// Further parameters of the route, over the provider's.
     pub authorize: &'a [(String, String)],
 }
 
-/// A login under way.
-#[derive(Debug)]
+/// A login under way. Not `Debug`: the location holds state and nonce.
 pub struct Started {
     /// The authorization request.
     pub location: HeaderValue,
@@ -46,7 +47,7 @@ pub fn start(
     now: Timestamp,
 ) -> Result<Started, GoingRound> {
     let mut cookies = loop_guard::on_redirect(sign_in, keyring, headers, now)?;
-    let attempt = Attempt::fresh(now, max_age(sign_in, wish));
+    let attempt = Attempt::fresh(now, max_age(sign_in, wish), wish.previous.clone());
     let state = State {
         attempt: attempt.id.clone(),
         provider: sign_in.scope.provider.clone(),

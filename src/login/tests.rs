@@ -106,7 +106,7 @@ fn of_twenty_attempts_the_eight_youngest_are_kept() {
     let mut attempts = Vec::new();
     for _ in 0..20 {
         clock.advance(Duration::from_secs(1));
-        let attempt = Attempt::fresh(clock.now(), None);
+        let attempt = Attempt::fresh(clock.now(), None, None);
         jar.take(&attempt.owe(&sign_in, &keyring, &jar.headers()));
         attempts.push(attempt);
     }
@@ -124,7 +124,7 @@ fn of_twenty_attempts_the_eight_youngest_are_kept() {
 #[test]
 fn two_attempts_share_neither_nonce_nor_verifier() {
     let now = Timestamp::from_secs(1);
-    let (one, two) = (Attempt::fresh(now, None), Attempt::fresh(now, None));
+    let (one, two) = (Attempt::fresh(now, None, None), Attempt::fresh(now, None, None));
     assert_ne!(one.nonce, two.nonce);
     assert_ne!(one.code_verifier, two.code_verifier);
     assert_ne!(one.id, two.id);
@@ -134,7 +134,7 @@ fn two_attempts_share_neither_nonce_nor_verifier() {
 #[test]
 fn an_attempt_moved_to_another_cookie_is_none() {
     let House { sign_in, keyring, clock } = house("https://app.test");
-    let (one, two) = (Attempt::fresh(clock.now(), None), Attempt::fresh(clock.now(), None));
+    let (one, two) = (Attempt::fresh(clock.now(), None, None), Attempt::fresh(clock.now(), None, None));
     let mut jar = Jar::default();
     jar.take(&one.owe(&sign_in, &keyring, &jar.headers()));
     let value = jar.0.first().unwrap().1.clone();
@@ -149,7 +149,7 @@ fn an_attempt_moved_to_another_cookie_is_none() {
 fn the_cookie_of_a_finished_attempt_is_cleared_and_no_other() {
     let House { sign_in, keyring, clock } = house("https://app.test");
     let mut jar = Jar::default();
-    let (one, two) = (Attempt::fresh(clock.now(), None), Attempt::fresh(clock.now(), None));
+    let (one, two) = (Attempt::fresh(clock.now(), None, None), Attempt::fresh(clock.now(), None, None));
     for attempt in [&one, &two] {
         jar.take(&attempt.owe(&sign_in, &keyring, &jar.headers()));
     }
@@ -162,7 +162,7 @@ fn the_cookie_of_a_finished_attempt_is_cleared_and_no_other() {
 fn a_state_opens_at_its_origin_alone_and_reads_its_target_anew() {
     let here = house("https://app.test");
     let origin = &here.sign_in.origin;
-    let attempt = Attempt::fresh(here.clock.now(), None);
+    let attempt = Attempt::fresh(here.clock.now(), None, None);
     let state = State {
         attempt: attempt.id,
         provider: here.sign_in.scope.provider.clone(),

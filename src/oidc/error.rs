@@ -92,6 +92,12 @@ impl Unavailable {
     pub(super) const fn because(cause: Cause) -> Self {
         Self { endpoint: None, cause, retry_after: RETRY_AFTER }
     }
+
+    /// More logins wait for the provider than it is asked for at once.
+    #[must_use]
+    pub const fn busy() -> Self {
+        Self::because(Cause::Busy)
+    }
 }
 
 /// Why the provider doesn't serve us.
@@ -106,6 +112,9 @@ pub enum Cause {
     /// 5xx or 429.
     #[error("it answered {0}")]
     Status(u16),
+    /// Too many calls are under way.
+    #[error("too many calls to it are under way")]
+    Busy,
     /// It failed so often that it is asked only now and then.
     #[error("it failed repeatedly and is given a pause")]
     CircuitOpen,
@@ -121,6 +130,7 @@ impl Cause {
             Self::TimedOut(_) => "provider_timeout",
             Self::Status(429) => "provider_rate_limit",
             Self::Status(_) => "provider_status",
+            Self::Busy => "provider_busy",
             Self::CircuitOpen => "provider_circuit_open",
             Self::HeldOff => "provider_held_off",
         }

@@ -1,6 +1,5 @@
 //! From a configuration to the parts that serve.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::StartError;
@@ -38,16 +37,22 @@ pub(super) fn compose(config: &mut Config) -> Result<Parts, StartError> {
     let store: Arc<dyn SessionStore> = match config.sessions.store {
         StoreKind::Memory => Arc::new(MemoryStore::new(&config.sessions)),
         StoreKind::Cookie => {
-            Arc::new(CookieStore::new(&config.sessions, Arc::clone(&keyring), Arc::clone(&clock)))
+            let shortest_idle = config.routes.iter().filter_map(|route| route.idle_timeout).min();
+            let (keyring, clock) = (Arc::clone(&keyring), Arc::clone(&clock));
+            Arc::new(CookieStore::new(&config.sessions, shortest_idle, keyring, clock))
         }
     };
     let hosts: Vec<_> = config.origins.iter().map(|origin| origin.host.clone()).collect();
     let routes = RouteTable::new(std::mem::take(&mut config.routes), &config.endpoints.prefix, &hosts);
-    let mut wanted = HashSet::new();
-    for provider in &config.providers {
-        wanted.extend(wanted_claims(routes.routes(), &provider.claims));
-    }
-    let callbacks = Callbacks::new(Arc::clone(&keyring), Arc::clone(&store), Arc::clone(&clock), wanted);
+    let callbacks = Callbacks::new(
+        Arc::clone(&keyring),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+        config.providers.iter().map(|provider| {
+            (provider.name.clone(), wanted_claims(routes.routes(), &provider.name, &provider.claims))
+        }),
+    );
     let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
     for route in routes.routes() {
         if !upstreams.iter().any(|known| Arc::ptr_eq(known, &route.upstream)) {

@@ -93,8 +93,7 @@ impl ShutdownSignalWatch for Signals {
         tokio::spawn(async move { second(&mut terminate, &mut interrupt, &again).await });
         tokio::time::sleep(delay).await;
         tokio::spawn(Arc::clone(&self.0).drain());
-        // This runtime must go on for the drain, and Pingora blocks it once we return; the drain
-        // therefore runs on a thread of its own.
+        // Once we return Pingora blocks the main thread; the drain goes on on this runtime's worker.
         ShutdownSignal::GracefulTerminate
     }
 }

@@ -60,7 +60,10 @@ pub(super) fn add(
         // Pingora's bounds, then ours.
         let mut h2 = default_h2_options();
         h2.max_concurrent_streams(config.limits.http2_streams);
-        h2.max_header_list_size(u32::try_from(config.limits.head_size).unwrap_or(u32::MAX));
+        // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2) and can only break off: the edge's
+        // own check, whose answer takes the cookies from the browser, must come first.
+        let head = 2 * config.limits.head_size + 32 * (config.limits.head_fields + 64);
+        h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
         proxy.h2_options = Some(h2);
     }
     let mut redirect = Service::new(

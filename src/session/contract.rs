@@ -36,7 +36,7 @@ fn house(kind: StoreKind) -> House {
         StoreKind::Memory => Arc::new(MemoryStore::new(&config)),
         StoreKind::Cookie => {
             let keyring = Arc::new(Keyring::new(&config.keys).unwrap());
-            Arc::new(CookieStore::new(&config, keyring, Arc::new(clock.clone())))
+            Arc::new(CookieStore::new(&config, None, keyring, Arc::new(clock.clone())))
         }
     };
     House { store, clock }
@@ -60,6 +60,7 @@ fn session(scope: &Scope, sub: &str, sid: &str, now: Timestamp) -> Session {
         provider: scope.provider.clone(),
         claims: Claims::new(claims.as_object().cloned().unwrap()),
         id_token: Some("header.payload.signature".into()),
+        replaces: None,
         created_at: now,
         last_seen: now,
     }
@@ -184,6 +185,47 @@ async fn a_cookie_session_is_sealed_anew_when_its_last_use_gets_stale() {
 }
 
 #[tokio::test]
+async fn a_session_in_its_grace_is_not_written_over_its_successor() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    clock.advance(Duration::from_mins(5));
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    live.seen(clock.now());
+    store.end(&live, Ending::After(Duration::from_secs(10)), clock.now()).await.unwrap();
+    assert!(store.load(&scope, &value).await.unwrap().is_some(), "it is still good");
+    assert_eq!(store.renew(&scope, &live, clock.now()), None);
+}
+
+#[tokio::test]
+async fn a_route_with_a_short_idle_limit_gets_fresh_cookies() {
+    let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+    let config = config(StoreKind::Cookie);
+    let keyring = Arc::new(Keyring::new(&config.keys).unwrap());
+    let shortest = Some(Duration::from_secs(10));
+    let store = CookieStore::new(&config, shortest, keyring, Arc::new(clock.clone()));
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    clock.advance(Duration::from_millis(500));
+    live.seen(clock.now());
+    assert!(store.renew(&scope, &live, clock.now()).is_some());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_known_by_its_handle_alone_is_ended(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let handle = *store.load(&scope, &value).await.unwrap().unwrap().handle();
+    store.end_known(&handle, Ending::AtOnce, clock.now()).await.unwrap();
+    assert!(store.load(&scope, &value).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_session_that_does_not_fit_is_refused_and_the_hint_leaves_first() {
     let House { store, clock } = house(StoreKind::Cookie);
     let scope = scope(APP, "idp");
@@ -202,7 +244,7 @@ async fn a_record_sealed_by_an_older_key_opens_and_is_sealed_anew() {
     let (old, new) = (MasterKey::random(), MasterKey::random());
     let store = |keys: &[MasterKey]| {
         let keyring = Arc::new(Keyring::new(keys).unwrap());
-        CookieStore::new(&config(StoreKind::Cookie), keyring, Arc::new(clock.clone()))
+        CookieStore::new(&config(StoreKind::Cookie), None, keyring, Arc::new(clock.clone()))
     };
     let scope = scope(APP, "idp");
     let before = store(std::slice::from_ref(&old));

@@ -25,6 +25,10 @@ pub struct Session {
     /// The ID token, for `id_token_hint` at sign-out; left out where a cookie has no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
+    /// The session that this one has taken the place of, and that may live out its grace: it ends
+    /// with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Handle>,
     /// When the person signed in.
     pub created_at: Timestamp,
     /// When it was last used, as far as the record knows.
@@ -57,7 +61,7 @@ impl fmt::Debug for Session {
 }
 
 /// Names a session without opening it: SHA-256 of its id.
-pub(super) type Handle = [u8; 32];
+pub type Handle = [u8; 32];
 
 type RenderedFor = (Arc<HeaderMapping>, Arc<Result<Rendered, Unsendable>>);
 
@@ -134,7 +138,7 @@ impl Live {
 
     /// The hash of its id.
     #[must_use]
-    pub(super) const fn handle(&self) -> &Handle {
+    pub const fn handle(&self) -> &Handle {
         &self.handle
     }
 

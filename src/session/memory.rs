@@ -49,8 +49,9 @@ impl SessionStore for MemoryStore {
     async fn create(&self, scope: &Scope, session: Session) -> Result<String, Error> {
         let (id, handle) = fresh_id();
         let live = Arc::new(Live::new(session, handle, scope));
+        self.sessions.insert(handle, Arc::clone(&live));
+        // Noted when it is there: who ends the sid finds either nothing or the whole session.
         self.by_sid.note(&live);
-        self.sessions.insert(handle, live);
         Ok(id)
     }
 
@@ -73,6 +74,13 @@ impl SessionStore for MemoryStore {
             self.sessions.invalidate(live.handle());
         }
         Ok(())
+    }
+
+    async fn end_known(&self, handle: &Handle, ending: Ending, now: Timestamp) -> Result<(), Error> {
+        match self.sessions.get(handle) {
+            Some(live) => self.end(&live, ending, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn end_by_sid(&self, provider: &ProviderName, sid: &str, now: Timestamp) -> Result<u64, Error> {

@@ -16,7 +16,7 @@ mod store;
 #[cfg(test)]
 mod contract;
 
-pub use live::{Live, Session};
+pub use live::{Handle, Live, Session};
 pub use memory::MemoryStore;
 pub use sealed::CookieStore;
 pub use store::{Ending, Error, SessionStore};

@@ -36,6 +36,11 @@ impl Revocations {
         self.sids.note((provider.clone(), sid.to_owned()), now, now, self.absolute, Timestamp::max);
     }
 
+    /// Whether this session's end is settled, now or later.
+    pub(super) fn is_ending(&self, handle: &Handle) -> bool {
+        self.sessions.of(handle).is_some()
+    }
+
     /// Whether this session has been ended.
     pub(super) fn covers(&self, handle: &Handle, session: &Session, now: Timestamp) -> bool {
         if self.sessions.of(handle).is_some_and(|at| at <= now) {

@@ -4,6 +4,7 @@
 //! too old anyway: at once on this replica, at the absolute limit on others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle::Limits;
 use super::live::{SealedBy, Sealing, fresh_id};
 use super::revocations::Revocations;
-use super::{Config, Ending, Error, Live, Scope, Session, SessionStore};
+use super::{Config, Ending, Error, Handle, Live, Scope, Session, SessionStore};
 use crate::clock::{Clock, Timestamp};
 use crate::identity::ProviderName;
 use crate::seal::{self, Binding, Keyring, Purpose};
@@ -21,7 +22,8 @@ use crate::seal::{self, Binding, Keyring, Purpose};
 pub struct CookieStore {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    /// How stale the last use in a cookie may get.
+    granularity: Duration,
     max_size: usize,
     revocations: Revocations,
 }
@@ -34,13 +36,20 @@ struct Sealed {
 }
 
 impl CookieStore {
-    /// A store that seals with the first key of `keyring`.
+    /// A store that seals with the first key of `keyring`. `shortest_idle` is the shortest idle limit
+    /// that a route asks for, if one does: cookies must be fresh enough for it.
     #[must_use]
-    pub fn new(config: &Config, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        config: &Config,
+        shortest_idle: Option<Duration>,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let limits = Limits { idle: config.idle_timeout, absolute: config.absolute_timeout };
         Self {
+            granularity: limits.with_idle(shortest_idle).granularity(),
             keyring,
             clock,
-            limits: Limits { idle: config.idle_timeout, absolute: config.absolute_timeout },
             max_size: config.cookie_max_size,
             revocations: Revocations::new(config.absolute_timeout),
         }
@@ -94,10 +103,11 @@ impl SessionStore for CookieStore {
 
     fn renew(&self, scope: &Scope, live: &Live, now: Timestamp) -> Option<String> {
         let (session, sealing) = (live.session(), live.sealing()?);
-        let stale = live.last_seen().since(session.last_seen) >= self.limits.granularity();
-        if !(stale || sealing.key == SealedBy::OlderKey)
-            || self.revocations.covers(live.handle(), session, now)
-        {
+        let stale = live.last_seen().since(session.last_seen) >= self.granularity;
+        // One that lives out its grace must not be written over the session that has replaced it.
+        let over =
+            self.revocations.is_ending(live.handle()) || self.revocations.covers(live.handle(), session, now);
+        if over || !(stale || sealing.key == SealedBy::OlderKey) {
             return None;
         }
         let session = Session { last_seen: live.last_seen(), ..session.clone() };
@@ -108,6 +118,11 @@ impl SessionStore for CookieStore {
         let at = ending.at(now);
         live.end_at(at);
         self.revocations.end(*live.handle(), at, now);
+        Ok(())
+    }
+
+    async fn end_known(&self, handle: &Handle, ending: Ending, now: Timestamp) -> Result<(), Error> {
+        self.revocations.end(*handle, ending.at(now), now);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Live, Scope, Session};
+use super::{Handle, Live, Scope, Session};
 use crate::clock::Timestamp;
 use crate::identity::ProviderName;
 
@@ -19,8 +19,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// [`Error::TooLarge`] when it doesn't fit; [`Error::Unavailable`].
     async fn create(&self, scope: &Scope, session: Session) -> Result<String, Error>;
 
-    /// The session of a presented value, if there is one that nothing has ended. Whether it is too
-    /// old or idle is for [`super::lifecycle`] to say. Malformed, foreign and ended all look alike.
+    /// The session of a presented value, if there is one. Whether it is too old or idle is for
+    /// [`super::lifecycle`] to say, whether its grace is over for [`Live::ended_by`]. Malformed, foreign
+    /// and ended all look alike.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: then nobody knows, and nobody may pass.
@@ -30,11 +31,17 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// written, so that a session ended meanwhile isn't sealed anew.
     fn renew(&self, scope: &Scope, live: &Live, now: Timestamp) -> Option<String>;
 
-    /// Ends a session, and with it a `sid`'s other sessions if told so.
+    /// Ends a session.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     async fn end(&self, live: &Live, ending: Ending, now: Timestamp) -> Result<(), Error>;
+
+    /// Ends the session of a handle, whose record isn't at hand.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn end_known(&self, handle: &Handle, ending: Ending, now: Timestamp) -> Result<(), Error>;
 
     /// Ends all sessions that share the provider's own session; returns how many are known to have
     /// been live (a store that can't count says 0).

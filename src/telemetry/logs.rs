@@ -50,6 +50,8 @@ pub fn filter(text: &str) -> Result<EnvFilter, BadFilter> {
             Ok(level) => {
                 directives.push(level.min(LevelFilter::WARN).to_string());
                 directives.push(format!("vestibule={level}"));
+                // Handshakes that anybody can begin and leave: it calls each an error.
+                directives.push("pingora_core::services::listening=off".to_owned());
             }
             Err(_) => directives.push(part.to_owned()),
         }

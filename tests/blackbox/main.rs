@@ -25,6 +25,8 @@ mod operations;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod regressions;
+#[cfg(test)]
 mod relying_party;
 #[cfg(test)]
 mod return_to;

@@ -15,23 +15,10 @@ use super::Resolver;
 use super::origin::Site;
 use crate::http_client;
 use crate::identity::{self, ClaimPath, EmailVerified, ProviderName};
+use crate::oidc::authorization::is_reserved;
 use crate::oidc::{self, SigningAlgorithm};
 use crate::route::origin::Host;
 
-/// Parameters of the authorization request that are ours alone.
-const OWN_PARAMETERS: [&str; 11] = [
-    "client_id",
-    "redirect_uri",
-    "response_type",
-    "scope",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "response_mode",
-    "request",
-    "request_uri",
-];
 const LOGIN_RATE: Rate = Rate(20);
 const ALGORITHMS: [(&str, SigningAlgorithm); 4] = [
     ("RS256", SigningAlgorithm::Rs256),
@@ -51,6 +38,13 @@ impl Resolver<'_> {
             let at = at.key(written);
             match ProviderName::parse(written) {
                 Ok(name) => {
+                    if written.starts_with("login-") {
+                        self.fault_of_key(
+                            &at,
+                            "begins as the cookies of logins do",
+                            "a name that doesn't begin with login-",
+                        );
+                    }
                     let config = self.provider(&at, &name, provider, site.danger_plain_http);
                     resolved.push((name, config));
                 }
@@ -322,11 +316,18 @@ impl Resolver<'_> {
     ) -> Vec<(String, String)> {
         let mut resolved = Vec::new();
         for (name, Scalar(value)) in parameters.iter().flat_map(|parameters| parameters.entries()) {
-            if OWN_PARAMETERS.contains(&name) {
+            if is_reserved(name) {
                 self.fault_of_key(
                     &at.key(name),
                     "belongs to the gateway: what it says protects the login",
                     "other parameters, such as prompt, acr_values or ui_locales",
+                );
+            }
+            if name == "max_age" && value.parse::<u64>().is_err() {
+                self.fault(
+                    &at.key(name),
+                    "is no number of seconds: the answer could not be held to it",
+                    "900",
                 );
             }
             resolved.push((name.to_owned(), value.clone()));

@@ -59,6 +59,9 @@ impl Resolver<'_> {
                 "7KiB or less",
             );
         }
+        if size < 512 {
+            self.fault(&cookie_at.key("max_size"), "holds no session at all", "7KiB");
+        }
         let capacity = sessions.memory.as_ref().and_then(|memory| memory.capacity).unwrap_or(CAPACITY);
         if capacity == 0 {
             self.fault(&at.key("memory").key("capacity"), "nobody could stay signed in", "100000");

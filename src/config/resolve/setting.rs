@@ -14,6 +14,9 @@ use crate::{edge, pages, server, telemetry};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
+/// Endpoints under the prefix whose place the callback can't take.
+const OWN_ENDPOINTS: [&str; 4] = ["/sign-in", "/sign-out", "/signed-out", "/session"];
+
 impl Resolver<'_> {
     pub(super) fn endpoints(&mut self, endpoints: Option<&file::Endpoints>) -> Option<EndpointPaths> {
         let at = KeyPath::root().key("endpoints");
@@ -32,6 +35,10 @@ impl Resolver<'_> {
         let (prefix, callback) = (prefix?, callback?);
         if callback == prefix {
             self.fault(&at.key("callback"), "is the prefix itself", format!("{prefix}/callback"));
+        }
+        let own = callback.strip_prefix(&prefix).is_some_and(|rest| OWN_ENDPOINTS.contains(&rest));
+        if own {
+            self.fault(&at.key("callback"), "is another endpoint of ours", format!("{prefix}/callback"));
         }
         Some(EndpointPaths { prefix, callback })
     }

@@ -13,14 +13,14 @@ pub struct PrivateCaching {
 }
 
 impl PrivateCaching {
-    /// Fields that speak to shared caches alone and would override `Cache-Control` there
-    /// ([RFC 9213](https://www.rfc-editor.org/rfc/rfc9213) and older kin). They must be removed.
-    pub const REMOVED: [HeaderName; 4] = [
-        HeaderName::from_static("cdn-cache-control"),
-        HeaderName::from_static("cloudflare-cdn-cache-control"),
-        HeaderName::from_static("surrogate-control"),
-        HeaderName::from_static("x-accel-expires"),
-    ];
+    /// Whether a field speaks to shared caches alone and would override `Cache-Control` there
+    /// ([RFC 9213](https://www.rfc-editor.org/rfc/rfc9213) and its kin). It must be removed.
+    #[must_use]
+    pub fn removes(name: &HeaderName) -> bool {
+        let name = name.as_str();
+        name.ends_with("-cache-control")
+            || matches!(name, "surrogate-control" | "x-accel-expires" | "edge-control")
+    }
 }
 
 /// The caching headers of a protected response: `Cache-Control` loses `public` and `s-maxage` and

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use super::super::challenge::retry_after;
 use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
+use super::sign_in::location;
 use crate::identity::ProviderName;
 use crate::login::SignIn;
 use crate::login::attempt::State;
@@ -17,7 +18,7 @@ use crate::pages::{self, Problem, SignInFailure, Stale};
 use crate::reply::{OwedCookies, Reply};
 use crate::session;
 use crate::session::Live;
-use crate::telemetry::labels::{LoginOutcome, SessionEnd};
+use crate::telemetry::labels::LoginOutcome;
 
 impl Gateway {
     pub(super) async fn callback(
@@ -30,10 +31,15 @@ impl Gateway {
             return self.problem(inbound.parts, inbound.request_id, Problem::NotFound);
         };
         let mode = sign_in.provider.config().response_mode;
-        if (mode == ResponseMode::FormPost) != (inbound.parts.method == Method::POST) {
-            return self.reject(inbound, "response_mode");
-        }
         let Ok(parameters) = Parameters::of(inbound) else { return self.reject(inbound, "not_a_form") };
+        let posted = inbound.parts.method == Method::POST;
+        if (mode == ResponseMode::FormPost) != posted {
+            let bounced = !posted && parameters.only("state");
+            return match parameters.one("state").filter(|_| bounced) {
+                Some(state) => self.bounced(inbound, origin, sign_in, state).await,
+                None => self.reject(inbound, "response_mode"),
+            };
+        }
         let response = match AuthorizationResponse::parse(parameters.into_pairs()) {
             Ok(response) => response,
             Err(rejected) => return self.reject(inbound, rejected.reason()),
@@ -53,17 +59,45 @@ impl Gateway {
             }
         };
         let headers = &inbound.parts.headers;
+        let text = response.state().to_owned();
         match self.callbacks.finish(sign_in, response, state, headers, previous.clone()).await {
+            // A form posted across sites came without the session's cookie. A GET of our own brings it.
+            Err(Failed::Stale { .. }) if posted => {
+                let state: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+                let back = location(&format!("{}?state={state}", inbound.path));
+                Reply::redirect(StatusCode::SEE_OTHER, back, "callback_bounced")
+            }
             Ok(signed_in) => {
-                self.metrics.login(LoginOutcome::Completed);
-                self.metrics.session_created();
-                if previous.is_some() {
-                    self.metrics.session_ended(SessionEnd::Replaced);
-                }
                 let location = signed_in.return_to.location();
                 Reply::redirect(StatusCode::SEE_OTHER, location, "signed_in").cookies(signed_in.cookies)
             }
             Err(failed) => self.callback_failed(inbound, sign_in, failed, previous.as_deref()),
+        }
+    }
+
+    /// What has become of a posted response whose attempt is gone: on with the session that another tab
+    /// has made, or a page.
+    async fn bounced(
+        &self,
+        inbound: &Inbound<'_>,
+        origin: &ServedOrigin,
+        sign_in: &SignIn,
+        state: &str,
+    ) -> Reply {
+        let Some(state) = State::open(state, &origin.origin, &self.own_paths(), &self.keyring) else {
+            return self.reject(inbound, "state_unknown");
+        };
+        if state.provider != sign_in.scope.provider {
+            return self.reject(inbound, "provider_mismatch");
+        }
+        let why = if state.is_stale(self.clock.now()) { Staleness::Expired } else { Staleness::CookieGone };
+        let failed = Failed::Stale { return_to: state.return_to, why };
+        match self.authenticate(&inbound.parts.headers, &sign_in.scope, None).await {
+            Authentication::Identified(live) => self.callback_failed(inbound, sign_in, failed, Some(&live)),
+            Authentication::Unknowable => {
+                self.problem(inbound.parts, inbound.request_id, Problem::Unavailable)
+            }
+            _ => self.callback_failed(inbound, sign_in, failed, None),
         }
     }
 
@@ -85,9 +119,6 @@ impl Gateway {
     ) -> Reply {
         let id = inbound.request_id;
         let again = |return_to: &ReturnTo| return_to.as_str().to_owned();
-        let offer = |target: &str| -> Reply {
-            self.signed_in_failed(sign_in, SignInFailure::Rejected, None, target, id)
-        };
         match failed {
             Failed::Stale { return_to, .. } if previous.is_some() => {
                 // Another tab has signed in: this one only has to go on.
@@ -116,10 +147,10 @@ impl Gateway {
                         self.unavailable(inbound, cookies, "provider_unavailable")
                     }
                     "access_denied" | "login_required" | "interaction_required" | "consent_required" => self
-                        .signed_in_failed(sign_in, SignInFailure::Declined, Some(&error), &target, id)
+                        .login_failed_page(sign_in, SignInFailure::Declined, Some(&error), &target, id)
                         .cookies(cookies),
                     _ => self
-                        .signed_in_failed(sign_in, SignInFailure::ProviderError, Some(&error), &target, id)
+                        .login_failed_page(sign_in, SignInFailure::ProviderError, Some(&error), &target, id)
                         .cookies(cookies),
                 }
             }
@@ -132,18 +163,16 @@ impl Gateway {
                 };
                 self.metrics.login(outcome);
                 let target = again(&return_to);
-                let mut reply = match *error {
-                    oidc::Error::ProviderUnavailable(_) => {
+                // The provider's fault: nobody can know who is asking, and trying again may help.
+                let mut reply = match error.retry_after() {
+                    Some(after) => {
                         let mut reply = self.unavailable(inbound, cookies, reason);
-                        if let Some(after) = error.retry_after() {
-                            retry_after(&mut reply, after);
-                        }
+                        retry_after(&mut reply, after);
                         reply
                     }
-                    oidc::Error::ProviderMisbehaved(_) => self
-                        .signed_in_failed(sign_in, SignInFailure::ProviderError, None, &target, id)
+                    None => self
+                        .login_failed_page(sign_in, SignInFailure::Rejected, None, &target, id)
                         .cookies(cookies),
-                    oidc::Error::ResponseRejected(_) => offer(&target).cookies(cookies),
                 };
                 reply.reason = reason;
                 reply
@@ -156,7 +185,8 @@ impl Gateway {
                     limit,
                     "a session doesn't fit its cookie; map fewer claims at the provider or use another store"
                 );
-                self.signed_in_failed(sign_in, SignInFailure::SessionTooLarge, None, "/", id).cookies(cookies)
+                self.login_failed_page(sign_in, SignInFailure::SessionTooLarge, None, "/", id)
+                    .cookies(cookies)
             }
             Failed::Store { error: session::Error::Unavailable, cookies } => {
                 self.metrics.login(LoginOutcome::Failed);
@@ -165,7 +195,7 @@ impl Gateway {
         }
     }
 
-    fn signed_in_failed(
+    fn login_failed_page(
         &self,
         sign_in: &SignIn,
         failure: SignInFailure,

@@ -15,7 +15,7 @@ use super::{Answer, Gateway, Inbound, Outcome, ServedOrigin};
 use crate::identity::ProviderName;
 use crate::pages::Problem;
 use crate::reply::Reply;
-use crate::route::path::Refused;
+use crate::route::path::{Refused, readings};
 use crate::telemetry::labels::{Decision, Refusal};
 
 /// What an own path is for.
@@ -52,6 +52,10 @@ impl Gateway {
         if let Some(callback) = self.callback_endpoint(path) {
             return Ok(Some(callback));
         }
+        // Another spelling of the callback must reach no service: it carries a code.
+        if readings(path).skip(1).any(|reading| self.callback_endpoint(&reading).is_some()) {
+            return Err(Refused::Ambiguous);
+        }
         if !self.routes.owns(path)? {
             return Ok(None);
         }
@@ -70,9 +74,13 @@ impl Gateway {
         if rest.is_empty() {
             return Some(Endpoint::Callback(None));
         }
-        // With a callback of the operator's choice, deeper paths may be a route's.
+        // With a callback of the operator's choice, other deeper paths may be a route's.
         let provider = ProviderName::parse(rest.strip_prefix('/')?).ok()?;
-        Some(Endpoint::Callback(Some(provider)))
+        let has_its_own = self
+            .origins
+            .iter()
+            .any(|origin| origin.sign_ins.len() > 1 && origin.sign_in(&provider).is_some());
+        has_its_own.then_some(Endpoint::Callback(Some(provider)))
     }
 
     pub(super) async fn answer(

@@ -44,6 +44,11 @@ impl<'a> Parameters<'a> {
         values.next().is_none().then_some(first)
     }
 
+    /// Whether this parameter, once, is all there is.
+    pub(super) fn only(&self, name: &str) -> bool {
+        matches!(self.0.as_slice(), [(known, _)] if known == name)
+    }
+
     /// Whether the parameter is there at all.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
@@ -34,7 +35,8 @@ impl Gateway {
                         "idle_ends_at": idle_ends.as_secs(),
                         "ends_at": absolute_ends.as_secs(),
                     });
-                    return Reply::with_body(StatusCode::OK, "application/json", body.to_string(), "session");
+                    return Reply::with_body(StatusCode::OK, "application/json", body.to_string(), "session")
+                        .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 }
                 Authentication::Unknowable => {
                     return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);

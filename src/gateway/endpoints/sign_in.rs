@@ -39,6 +39,9 @@ impl Gateway {
         let sign_in = match choose(origin, &parameters) {
             Choice::With(sign_in) => sign_in,
             Choice::Unknown => return self.problem(inbound.parts, inbound.request_id, Problem::BadRequest),
+            Choice::Ask if self.is_signed_in_for(inbound, origin, route.as_deref()).await => {
+                return Reply::redirect(StatusCode::SEE_OTHER, return_to.location(), "already_signed_in");
+            }
             Choice::Ask => {
                 let providers: Vec<ProviderName> =
                     origin.sign_ins.iter().map(|sign_in| sign_in.scope.provider.clone()).collect();
@@ -66,9 +69,24 @@ impl Gateway {
             return_to,
             login_hint: parameters.one("login_hint").filter(|hint| hint.len() <= 256),
             prompt,
+            previous: self.previous(&inbound.parts.headers, &sign_in.scope).await,
             authorize: authorize.map_or(&[], Vec::as_slice),
         };
         self.start(inbound, origin, sign_in, &wish, found).await
+    }
+
+    /// Whether the browser has the session that the page's route asks for: then nobody has to choose.
+    async fn is_signed_in_for(
+        &self,
+        inbound: &Inbound<'_>,
+        origin: &ServedOrigin,
+        route: Option<&Route>,
+    ) -> bool {
+        let Some(Auth::Session { provider, .. }) = route.map(|route| &route.auth) else { return false };
+        let Some(sign_in) = origin.sign_in(provider) else { return false };
+        let idle = route.and_then(|route| route.idle_timeout);
+        let found = self.authenticate(&inbound.parts.headers, &sign_in.scope, idle).await;
+        matches!(found, Authentication::Identified(_))
     }
 
     async fn start(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
+use super::super::{Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use super::sign_in::location;
 use crate::login::return_to::ReturnTo;
@@ -15,6 +15,7 @@ use crate::pages::Problem;
 use crate::reply::{OwedCookies, Reply};
 use crate::route::Auth;
 use crate::route::table::Found;
+use crate::session::cookie::Presented;
 use crate::session::{Ending, Error, Live, cookie};
 use crate::telemetry::labels::SessionEnd;
 
@@ -41,19 +42,26 @@ impl Gateway {
         let mut cookies = OwedCookies::none();
         let mut ended: Option<(&Arc<SignIn>, Arc<Live>)> = None;
         for sign_in in &origin.sign_ins {
-            match self.authenticate(&inbound.parts.headers, &sign_in.scope, None).await {
-                Authentication::Identified(live) => {
-                    if self.end(&live).await.is_err() {
-                        // The cookie stays too: a sign-out that didn't happen must not look done.
-                        return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
+            let presented = cookie::presented(&inbound.parts.headers, &sign_in.scope);
+            if presented == Presented::Nothing {
+                continue;
+            }
+            // Of several cookies of the name none counts as a session; all of them end.
+            let values = if let Presented::Values(values) = presented { values } else { Vec::new() };
+            for value in values {
+                let found = match self.store.load(&sign_in.scope, &value).await {
+                    Ok(Some(live)) => self.end(&live).await.map(|()| Some(live)),
+                    Ok(None) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                match found {
+                    Ok(Some(live)) => {
+                        ended.get_or_insert((sign_in, live));
                     }
-                    ended.get_or_insert((sign_in, live));
+                    Ok(None) => {}
+                    // The cookie stays too: a sign-out that didn't happen must not look done.
+                    Err(_) => return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable),
                 }
-                Authentication::Unknowable => {
-                    return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable);
-                }
-                Authentication::Anonymous => continue,
-                Authentication::Rejected(_) => {}
             }
             cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
             cookies.extend(loop_guard::forget(sign_in, &inbound.parts.headers));
@@ -69,6 +77,9 @@ impl Gateway {
         let now = self.clock.now();
         self.store.end(live, Ending::AtOnce, now).await?;
         let session = live.session();
+        if let Some(replaced) = &session.replaces {
+            self.store.end_known(replaced, Ending::AtOnce, now).await?;
+        }
         if let Some(sid) = session.sid() {
             self.store.end_by_sid(&session.provider, sid, now).await?;
         }

@@ -156,7 +156,13 @@ fn candidates(routes: &[Arc<Route>]) -> Vec<Candidate> {
 }
 
 fn decide_alike(one: &Route, other: &Route) -> bool {
-    one.auth == other.auth && one.require == other.require && leads_alike(&one.upstream, &other.upstream)
+    one.auth == other.auth
+        && one.require == other.require
+        // These decide who passes, too: a shorter time-out, who opens a WebSocket, whose credentials.
+        && one.idle_timeout == other.idle_timeout
+        && one.websocket_origins == other.websocket_origins
+        && one.forward_authorization == other.forward_authorization
+        && leads_alike(&one.upstream, &other.upstream)
 }
 
 /// Whether two upstreams are the same service: timeouts and retries make no difference.
