@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 out="${1:-target/journey}"
-program="${VESTIBULE:-target/debug/vestibule}"
 log="$(mktemp)"
 
 fail() {
@@ -14,17 +13,17 @@ fail() {
   exit 1
 }
 
-[ -x "$program" ] || fail "$program isn't there: cargo build"
 [ -d tests/journey/node_modules ] || fail "playwright-core isn't installed: npm ci in tests/journey"
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || fail "Chromium isn't installed: apt-get install chromium"
 
-"$program" demo >"$log" 2>&1 &
+# A group of its own, so that what make has started ends with it.
+setsid make -s demo >"$log" 2>&1 &
 demo=$!
-trap 'kill "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'kill -- "-$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; rm -f "$log"' EXIT
 
 # It prints one address and the demo's users, each with the password behind the name.
 address='' person=''
-for _ in $(seq 150); do
+for _ in $(seq 3000); do
   kill -0 "$demo" 2>/dev/null || fail 'the demo ended by itself'
   address="$(grep -oE 'http://(localhost|127\.0\.0\.1):[0-9]+' "$log" | head -n 1 || true)"
   person="$(grep -oE 'ada[^a-z]+lovelace-1843' "$log" | head -n 1 || true)"
