@@ -215,3 +215,22 @@ fn signing_in_by_form_post_ends_the_session_of_the_person_before() {
     fresh.jar().plant(&url::Url::parse(&site.url("/")).unwrap(), "__Host-vestibule", &before);
     assert_eq!(site.open(&fresh, "/private").status, 302, "grace's session has ended");
 }
+
+#[test]
+fn a_service_may_be_given_by_name() {
+    let site = Site::with(|config, upstream| {
+        let named = upstream.url().replace("127.0.0.1", "localhost");
+        let nowhere = "http://nowhere.invalid:81";
+        config
+            .route(json!({ "id": "named", "match": { "path": "/named" }, "auth": "public", "upstream": named }))
+            .route(json!({ "id": "nowhere", "match": { "path": "/nowhere" }, "auth": "public", "upstream": nowhere }))
+    });
+    assert_eq!(site.gateway.ask("GET /named/x", "").status, 200);
+    assert_eq!(site.upstream.only("/named/x").header("host"), Some(site.gateway.host().as_str()));
+    let response = site.gateway.ask("GET /nowhere", "");
+    assert_eq!(response.status, 502);
+    assert!(!response.everything().contains("nowhere.invalid"), "the person is told nothing internal");
+    crate::support::eventually("the operator is told why", || {
+        site.gateway.logs().contains("nowhere.invalid").then_some(())
+    });
+}
