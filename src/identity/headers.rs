@@ -207,23 +207,14 @@ impl HeaderMapping {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
-    use super::super::{ClaimNames, Claims, ProviderName};
+    use super::super::ClaimNames;
+    use super::super::tests::identity;
     use super::*;
-
-    fn identity(claims: &Value) -> Identity {
-        Identity {
-            provider: ProviderName::parse("workforce").unwrap(),
-            names: Arc::new(ClaimNames::default()),
-            claims: Claims::new(claims.as_object().unwrap().clone()),
-        }
-    }
 
     fn one(form: Form, value: &Value) -> Result<Option<String>, Unsendable> {
         let header = MappedHeader { name: HeaderName::from_static("x-a"), claim: ClaimPath::new("a"), form };

@@ -93,16 +93,28 @@ impl Claims {
         self.0.retain(|name, _| !names.contains(&name.as_str()));
     }
 
+    /// Takes out the claim that a path names, in both of its readings (see [`Claims::get`]).
+    fn remove_path(&mut self, path: &ClaimPath) {
+        self.remove(&[path.as_str()]);
+        let Some((parents, name)) = path.as_str().rsplit_once('.') else { return };
+        let mut holder = &mut self.0;
+        for parent in parents.split('.') {
+            let Some(object) = holder.get_mut(parent).and_then(Value::as_object_mut) else { return };
+            holder = object;
+        }
+        holder.remove(name);
+    }
+
     /// Adds the members of `other` that are not here yet; what an ID token says stands. An address and
     /// whether it is verified are one statement: they are never taken from two documents.
     pub fn fill_from(&mut self, mut other: Self, names: &ClaimNames) {
         if let EmailVerified::Claim(verified) = &names.email_verified {
             let (here, there) = (self.get(&names.email).cloned(), other.get(&names.email).cloned());
             match (here, there) {
-                (Some(here), Some(there)) if here != there => other.remove(&[verified.as_str()]),
-                (None, Some(_)) => self.remove(&[verified.as_str()]),
-                (Some(_), None) => other.remove(&[verified.as_str()]),
-                _ => {}
+                (Some(here), Some(there)) if here == there => {}
+                (Some(_), _) => other.remove_path(verified),
+                (None, Some(_)) => self.remove_path(verified),
+                (None, None) => {}
             }
         }
         for (name, value) in other.0 {
@@ -205,7 +217,7 @@ impl Identity {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rstest::rstest;
     use serde_json::json;
 
@@ -215,7 +227,8 @@ mod tests {
         Claims::new(members.as_object().unwrap().clone())
     }
 
-    fn identity(members: &Value) -> Identity {
+    /// A person whom the provider `workforce` has signed in.
+    pub(crate) fn identity(members: &Value) -> Identity {
         Identity {
             provider: ProviderName::parse("workforce").unwrap(),
             names: Arc::new(ClaimNames::default()),
@@ -297,7 +310,7 @@ mod tests {
         assert_eq!(identity(&claims).verified_email(), email);
     }
 
-    #[rstest::rstest]
+    #[rstest]
     #[case::another_address(json!({ "email": "boss@a.test" }), json!({ "email": "kim@b.test", "email_verified": true }), None)]
     #[case::the_same_address(json!({ "email": "kim@a.test" }), json!({ "email": "kim@a.test", "email_verified": true }), Some("kim@a.test"))]
     #[case::no_address_yet(json!({ "email_verified": true }), json!({ "email": "kim@a.test" }), None)]
@@ -317,5 +330,28 @@ mod tests {
             claims: merged,
         };
         assert_eq!(identity.verified_email(), verified);
+    }
+
+    #[rstest]
+    #[case::inside_an_object(json!({ "mail": { "checks": { "verified": true } } }))]
+    #[case::by_a_name_with_dots(json!({ "mail.checks.verified": true }))]
+    #[case::both(json!({ "mail.checks.verified": true, "mail": { "checks": { "verified": true } } }))]
+    fn a_verification_elsewhere_in_userinfo_is_for_its_own_address(#[case] userinfo: Value) {
+        let email_verified = EmailVerified::Claim(ClaimPath::new("mail.checks.verified"));
+        let names = Arc::new(ClaimNames { email_verified, ..ClaimNames::default() });
+        for (here, there, verified) in [
+            (json!("boss@a.test"), json!("kim@b.test"), None),
+            (json!("boss@a.test"), json!(null), None),
+            (json!("kim@b.test"), json!("kim@b.test"), Some("kim@b.test")),
+            (json!(null), json!("kim@b.test"), Some("kim@b.test")),
+        ] {
+            let mut merged = claims(&json!({ "email": here }));
+            let mut said = claims(&userinfo);
+            said.0.insert("email".into(), there);
+            merged.fill_from(said, &names);
+            let provider = ProviderName::parse("idp").unwrap();
+            let identity = Identity { provider, names: Arc::clone(&names), claims: merged };
+            assert_eq!(identity.verified_email(), verified);
+        }
     }
 }

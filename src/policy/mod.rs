@@ -112,15 +112,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::identity::{ClaimNames, Claims, EmailVerified, ProviderName};
-
-    fn identity(claims: &Value) -> Identity {
-        Identity {
-            provider: ProviderName::parse("workforce").unwrap(),
-            names: Arc::new(ClaimNames::default()),
-            claims: Claims::new(claims.as_object().unwrap().clone()),
-        }
-    }
+    use crate::identity::tests::identity;
+    use crate::identity::{ClaimNames, EmailVerified};
 
     fn list(values: &[&str]) -> Vec<String> {
         values.iter().map(|&value| value.to_owned()).collect()
