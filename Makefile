@@ -3,7 +3,7 @@
 
 CHROMIUM ?= /usr/bin/chromium
 NODE_PROJECTS := tests/oidc-provider tests/journey
-# A finished release build is used as it is; otherwise the quicker one is made.
+# Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
 
 .PHONY: help demo test journey check fmt clippy deny doc bench node-projects chromium tools
@@ -27,7 +27,8 @@ tools:
 	fi
 
 demo: tools
-	@if [ -x $(RELEASE) ]; then exec $(RELEASE) demo; else cargo build && exec target/debug/vestibule demo; fi
+	@if [ -x $(RELEASE) ]; then cargo build --release && exec $(RELEASE) demo; \
+	else cargo build && exec target/debug/vestibule demo; fi
 
 test: tools node-projects
 	cargo test --all-features
