@@ -6,6 +6,7 @@
 
 mod answer;
 mod certificates;
+pub mod connection;
 mod context;
 mod failure;
 mod first_byte;
@@ -42,6 +43,7 @@ use crate::clock::Stopwatch;
 use crate::gateway::{Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
 use crate::telemetry::AccessLog;
+use connection::ConnectionLimits;
 use context::{Context, Progress};
 use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
@@ -94,6 +96,8 @@ pub struct Limits {
     pub http2_streams: u32,
     /// `http2.idle`.
     pub http2_idle: Duration,
+    /// `connections`.
+    pub connections: ConnectionLimits,
 }
 
 impl Default for Limits {
@@ -107,6 +111,7 @@ impl Default for Limits {
             write: Duration::from_secs(30),
             http2_streams: 100,
             http2_idle: Duration::from_mins(5),
+            connections: ConnectionLimits::default(),
         }
     }
 }

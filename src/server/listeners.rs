@@ -1,16 +1,15 @@
-//! Listeners: claimed before anything starts, opened by Pingora, then asked whether they answer.
+//! Listeners: bound before anything else is built, then asked whether they answer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nix::sys::socket::{Backlog, listen};
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
-use pingora::listeners::TlsAccept;
-use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::{Server, ShutdownWatch};
 use pingora::services::background::BackgroundService;
 use pingora::services::listening::Service;
@@ -18,30 +17,52 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::StartError;
+use super::compose::Parts;
 use crate::admin::{Admin, AdminAddress, Health, Readiness};
 use crate::config::Config;
-use crate::edge::{Certificates, Edge, ListenerKind, RedirectToHttps};
-use crate::gateway::Gateway;
+use crate::edge::connection::{Address, Admission, Handshake, Listener};
+use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps};
 
-/// Finds out whether every address can be had. Pingora would find out in a task, panic there and
-/// live on without the listener. A default admin address that is taken is given up.
-pub(super) fn claim(config: &Config) -> Result<Option<SocketAddr>, StartError> {
-    let (admin, chosen_admin) = match config.admin.address {
-        AdminAddress::Chosen(address) => (address, Some(address)),
-        AdminAddress::Default(address) => (address, None),
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Addresses that are ours from the start: what can't be had is told before anything else happens,
+/// and nobody else can take them while the rest is built.
+pub(super) struct Claimed {
+    /// In the order of `listeners`.
+    listeners: Vec<TcpListener>,
+    /// Where the admin listener goes.
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// Binds every address. Pingora, which opens the admin listeners, would find out in a task, panic
+/// there and live on without the listener: theirs are tried. A default admin address that is taken
+/// is given up.
+pub(super) fn claim(config: &Config) -> Result<Claimed, StartError> {
+    let bind = |address: SocketAddr| {
+        TcpListener::bind(address).map_err(|source| StartError::Bind { address, source })
     };
-    let chosen = config.listeners.iter().map(|listener| listener.address).chain(config.admin.probes);
-    let mut held = Vec::new();
-    for address in chosen.chain(chosen_admin) {
-        held.push(TcpListener::bind(address).map_err(|source| StartError::Bind { address, source })?);
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        let bound = bind(listener.address)?;
+        // As many as the system allows may wait to be accepted.
+        listen(&bound, Backlog::MAXALLOWABLE)
+            .map_err(|error| StartError::Bind { address: listener.address, source: error.into() })?;
+        listeners.push(bound);
     }
-    if chosen_admin.is_none()
-        && let Err(error) = TcpListener::bind(admin)
-    {
-        tracing::warn!(address = %admin, %error, "the default admin address is taken: going on without an admin listener; set admin.address");
-        return Ok(None);
-    }
-    Ok(Some(admin))
+    let probes = config.admin.probes.map(bind).transpose()?;
+    let admin = match config.admin.address {
+        AdminAddress::Chosen(address) => bind(address).map(|_| Some(address))?,
+        AdminAddress::Default(address) => match TcpListener::bind(address) {
+            Ok(_) => Some(address),
+            Err(error) => {
+                tracing::warn!(%address, %error, "the default admin address is taken: going on without an admin listener; set admin.address");
+                None
+            }
+        },
+    };
+    drop(probes);
+    Ok(Claimed { listeners, admin })
 }
 
 /// Adds the edge with its listeners, and those that only redirect. Returns the certificates that the
@@ -49,60 +70,55 @@ pub(super) fn claim(config: &Config) -> Result<Option<SocketAddr>, StartError> {
 pub(super) fn add(
     server: &mut Server,
     config: &Config,
+    claimed: Claimed,
     edge: Edge,
-    gateway: &Arc<Gateway>,
+    parts: &Parts,
 ) -> Result<Vec<Arc<Certificates>>, StartError> {
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(config.limits.http2_idle);
-    let mut service =
-        ProxyServiceBuilder::new(&server.configuration, edge).name("edge").server_options(options).build();
-    if let Some(proxy) = service.app_logic_mut() {
-        // Pingora's bounds, then ours.
-        let mut h2 = default_h2_options();
-        h2.max_concurrent_streams(config.limits.http2_streams);
-        // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2) and can only break off: the edge's
-        // own check, whose answer takes the cookies from the browser, must come first.
-        let head = 2 * config.limits.head_size + 32 * (config.limits.head_fields + 64);
-        h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
-        proxy.h2_options = Some(h2);
-    }
-    let mut redirect = Service::new(
-        "redirect to https".to_owned(),
-        HttpServer::new_app(RedirectToHttps::new(Arc::clone(gateway))),
-    );
-    let mut redirects = false;
-    let mut all = Vec::new();
-    for listener in &config.listeners {
-        let address = listener.address.to_string();
+    let limits = &config.limits;
+    let admission =
+        Admission::new(limits.connections, config.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    let admission = Arc::new(admission);
+    let (mut edges, mut redirected, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for (listener, bound) in config.listeners.iter().zip(claimed.listeners) {
+        let plain = |listener| Address { listener, handshake: None };
         match &listener.kind {
-            ListenerKind::Plain => service.add_tcp(&address),
+            ListenerKind::Plain => edges.push(plain(bound)),
+            ListenerKind::RedirectToHttps => redirected.push(plain(bound)),
             ListenerKind::Tls(files) => {
                 let certificates = Arc::new(Certificates::load(files).map_err(StartError::Part)?);
-                let mut tls = TlsSettings::with_callbacks(Box::new(NoCallbacks))
-                    .map_err(|error| StartError::Part(error.to_string()))?;
-                tls.set_cert_resolver(Arc::clone(&certificates) as _);
-                tls.enable_h2();
-                service.add_tls_with_settings(&address, None, tls);
+                let metrics = Arc::clone(&parts.metrics);
+                let handshake = Handshake::new(Arc::clone(&certificates), HANDSHAKE, metrics);
+                edges
+                    .push(Address { listener: bound, handshake: Some(handshake.map_err(StartError::Part)?) });
                 all.push(certificates);
-            }
-            ListenerKind::RedirectToHttps => {
-                redirects = true;
-                redirect.add_tcp(&address);
             }
         }
     }
-    server.add_service(service);
-    if redirects {
-        server.add_service(redirect);
+    let proxy = proxy(server, limits, edge);
+    server.add_service(Listener::new("edge", proxy, Arc::clone(&admission), edges));
+    if !redirected.is_empty() {
+        let app = HttpServer::new_app(RedirectToHttps::new(Arc::clone(&parts.gateway)));
+        server.add_service(Listener::new("redirect to https", app, admission, redirected));
     }
     Ok(all)
 }
 
-/// Pingora takes settings without certificate files only together with callbacks; ours do nothing.
-struct NoCallbacks;
-
-#[async_trait]
-impl TlsAccept for NoCallbacks {}
+/// The edge as an application of Pingora's.
+fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(limits.http2_idle);
+    let mut proxy = http_proxy(&server.configuration, edge);
+    proxy.server_options = Some(options);
+    // Pingora's bounds, then ours.
+    let mut h2 = default_h2_options();
+    h2.max_concurrent_streams(limits.http2_streams);
+    // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2) and can only break off: the edge's
+    // own check, whose answer takes the cookies from the browser, must come first.
+    let head = 2 * limits.head_size + 32 * (limits.head_fields + 64);
+    h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
+    proxy.h2_options = Some(h2);
+    proxy
+}
 
 /// Adds the admin listeners.
 pub(super) fn add_admin(

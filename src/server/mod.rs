@@ -58,12 +58,12 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`] before the first request is served.
 pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
-    let admin_address = listeners::claim(&config)?;
+    let mut claimed = listeners::claim(&config)?;
+    let admin_address = claimed.admin.take();
     let access_log = Arc::new(AccessLog::new(&config.log));
     let parts = compose::compose(&mut config)?;
     parts.metrics.watch(&access_log);
-    let (gateway, upstreams) = (parts.gateway, parts.upstreams);
-    resolver::resolve_once(&upstreams);
+    resolver::resolve_once(&parts.upstreams);
     providers::fetch_once(&parts.providers)?;
 
     let conf = ServerConf {
@@ -78,16 +78,16 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
 
     let lifecycle = Arc::new(drain::Lifecycle::new(config.shutdown, Arc::clone(&access_log)));
     let edge = Edge::new(
-        Arc::clone(&gateway),
+        Arc::clone(&parts.gateway),
         config.limits.clone(),
         config.trusted_proxies.clone(),
         access_log,
         lifecycle.traffic(),
     );
-    let certificates = listeners::add(&mut server, &config, edge, &gateway)?;
+    let certificates = listeners::add(&mut server, &config, claimed, edge, &parts)?;
     let health = Arc::new(admin::Health::new(
         lifecycle.readiness(),
-        Arc::clone(&gateway),
+        parts.gateway,
         parts.providers.clone(),
         parts.metrics,
         lifecycle.traffic(),
@@ -95,7 +95,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
     listeners::add_admin(&mut server, admin_address, config.admin.probes, &health);
     server.add_service(background_service("providers", providers::Upkeep::new(&parts.providers)?));
     server.add_service(background_service("certificates", certificates::Renewal::new(certificates)));
-    server.add_service(background_service("upstream names", resolver::Resolver::new(upstreams)));
+    server.add_service(background_service("upstream names", resolver::Resolver::new(parts.upstreams)));
     server.add_service(background_service(
         "listener probe",
         listeners::Probe::new(&config, lifecycle.readiness()),

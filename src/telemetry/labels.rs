@@ -172,6 +172,20 @@ labels! {
 }
 
 labels! {
+    /// How a TLS handshake with a client went.
+    HandshakeOutcome {
+        /// Done in full.
+        Full => "full",
+        /// Done by resuming an earlier session.
+        Resumed => "resumed",
+        /// They didn't agree, or the client left.
+        Failed => "failed",
+        /// It took too long.
+        Timeout => "timeout",
+    }
+}
+
+labels! {
     /// Why a request was refused before anyone was asked who they are.
     Refusal {
         /// It can't be read in one way only.
@@ -198,6 +212,10 @@ labels! {
         TargetTooLong => "target_too_long",
         /// Body too large.
         BodyTooLarge => "body_too_large",
+        /// A connection over the total.
+        Connections => "connections",
+        /// A connection over what one address may have.
+        ConnectionsOfAddress => "connections_of_address",
         /// A request from a page of a foreign origin.
         ForeignOrigin => "foreign_origin",
         /// Too many logins that cost a provider call.

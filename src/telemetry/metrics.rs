@@ -12,8 +12,8 @@ use prometheus::{
 
 use super::access_log::{AccessLog, DroppedLines};
 use super::labels::{
-    CallOutcome, Decision, LoginOutcome, ProviderCall, Refusal, SessionEnd, SessionRefusal, StatusClass,
-    UpstreamError,
+    CallOutcome, Decision, HandshakeOutcome, LoginOutcome, ProviderCall, Refusal, SessionEnd, SessionRefusal,
+    StatusClass, UpstreamError,
 };
 use crate::identity::ProviderName;
 
@@ -69,6 +69,12 @@ metrics! {
         "Calls to providers.";
     IN_FLIGHT: "gauge" "vestibule_requests_in_flight" []
         "Requests and streams under way.";
+    CONNECTIONS: "gauge" "vestibule_connections" []
+        "Connections of clients that are open.";
+    HANDSHAKES: "counter" "vestibule_tls_handshakes_total" ["outcome"]
+        "TLS handshakes with clients.";
+    HANDSHAKE_SECONDS: "histogram" "vestibule_tls_handshake_seconds" []
+        "Time that a completed TLS handshake took, the client's part included.";
     ACCESS_LOG_DROPPED: "counter" "vestibule_access_log_dropped_total" []
         "Access-log lines dropped because standard output was too slow.";
     PANICS: "counter" "vestibule_panics_total" []
@@ -93,6 +99,9 @@ pub struct Metrics {
     sessions_refused: Children,
     provider_calls: Vec<(ProviderName, Children)>,
     in_flight: IntGauge,
+    connections: IntGauge,
+    handshakes: Children,
+    handshake_seconds: Histogram,
     access_log_dropped: IntCounter,
     access_log: OnceLock<DroppedLines>,
     panics: IntCounter,
@@ -106,9 +115,6 @@ impl Metrics {
     pub fn new(providers: &[ProviderName]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let histogram = HistogramOpts::new(REQUEST_SECONDS.name, REQUEST_SECONDS.help);
-        let request_seconds = Histogram::with_opts(histogram.buckets(BUCKETS.to_vec()))?;
-        registry.register(Box::new(request_seconds.clone()))?;
         let build = IntGauge::with_opts(
             Opts::new(BUILD_INFO.name, BUILD_INFO.help).const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
@@ -117,7 +123,7 @@ impl Metrics {
         Ok(Self {
             requests: Children::register(&registry, REQUESTS, Decision::TEXTS)?,
             responses: Children::register(&registry, RESPONSES, StatusClass::TEXTS)?,
-            request_seconds,
+            request_seconds: histogram(&registry, REQUEST_SECONDS)?,
             refused: Children::register(&registry, REFUSED, Refusal::TEXTS)?,
             upstream_errors: Children::register(&registry, UPSTREAM_ERRORS, UpstreamError::TEXTS)?,
             logins: Children::register(&registry, LOGINS, LoginOutcome::TEXTS)?,
@@ -127,6 +133,9 @@ impl Metrics {
             sessions_refused: Children::register(&registry, SESSIONS_REFUSED, SessionRefusal::TEXTS)?,
             provider_calls: provider_calls(&registry, providers)?,
             in_flight: gauge(&registry, IN_FLIGHT)?,
+            connections: gauge(&registry, CONNECTIONS)?,
+            handshakes: Children::register(&registry, HANDSHAKES, HandshakeOutcome::TEXTS)?,
+            handshake_seconds: histogram(&registry, HANDSHAKE_SECONDS)?,
             access_log_dropped: counter(&registry, ACCESS_LOG_DROPPED)?,
             access_log: OnceLock::new(),
             panics: counter(&registry, PANICS)?,
@@ -189,6 +198,19 @@ impl Metrics {
         self.in_flight.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
+    /// How many connections of clients are open now.
+    pub fn connections(&self, now: usize) {
+        self.connections.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a TLS handshake; how long it took counts if it was completed.
+    pub fn handshake(&self, outcome: HandshakeOutcome, took: Duration) {
+        self.handshakes.inc(outcome as usize);
+        if matches!(outcome, HandshakeOutcome::Full | HandshakeOutcome::Resumed) {
+            self.handshake_seconds.observe(took.as_secs_f64());
+        }
+    }
+
     /// Counts a panic that cost one request.
     pub fn panic(&self) {
         self.panics.inc();
@@ -247,6 +269,13 @@ fn counter(registry: &Registry, metric: Metric) -> Result<IntCounter, prometheus
     let counter = IntCounter::new(metric.name, metric.help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
+}
+
+fn histogram(registry: &Registry, metric: Metric) -> Result<Histogram, prometheus::Error> {
+    let opts = HistogramOpts::new(metric.name, metric.help).buckets(BUCKETS.to_vec());
+    let histogram = Histogram::with_opts(opts)?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
 }
 
 fn gauge(registry: &Registry, metric: Metric) -> Result<IntGauge, prometheus::Error> {

@@ -13,6 +13,8 @@ mod challenges;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod framing;

@@ -121,8 +121,18 @@ pub(crate) struct Limits {
     pub(crate) idle: Option<Period>,
     /// How long a client may refuse to read. Default: 30s.
     pub(crate) write: Option<Period>,
-    /// (later) Connections in all and of one address.
-    pub(crate) connections: Option<Later>,
+    /// Connections; further ones are closed at accept.
+    pub(crate) connections: Option<ConnectionLimits>,
+}
+
+/// How many connections may be open.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectionLimits {
+    /// Of all listeners together. Default: 20000.
+    pub(crate) total: Option<u64>,
+    /// Of one client address, or one /64 network over IPv6; trusted proxies aren't held to it. Default: 500.
+    pub(crate) per_address: Option<u64>,
 }
 
 /// The request's head.

@@ -8,6 +8,7 @@ use super::super::key::KeyPath;
 use super::super::nearest::suggestion;
 use super::super::values::{Count, Period};
 use super::Resolver;
+use crate::edge::connection::ConnectionLimits;
 use crate::gateway::EndpointPaths;
 use crate::telemetry::{AccessOutput, ClientAddress, LogFormat};
 use crate::{edge, pages, server, telemetry};
@@ -89,11 +90,36 @@ impl Resolver<'_> {
             resolved.body = self.size(&at, "body", limits.body, resolved.body);
             resolved.idle = self.period(&at, "idle", limits.idle, resolved.idle);
             resolved.write = self.period(&at, "write", limits.write, resolved.write);
+            resolved.connections = self.connections(&at, limits.connections.as_ref());
         }
         if let Some(http2) = http2 {
             let at = KeyPath::root().key("http2");
             resolved.http2_streams = self.count(&at, "streams", http2.streams, resolved.http2_streams);
             resolved.http2_idle = self.period(&at, "idle", http2.idle, resolved.http2_idle);
+        }
+        resolved
+    }
+
+    fn connections(
+        &mut self,
+        parent: &KeyPath,
+        connections: Option<&file::ConnectionLimits>,
+    ) -> ConnectionLimits {
+        let mut resolved = ConnectionLimits::default();
+        let Some(connections) = connections else { return resolved };
+        let at = parent.key("connections");
+        let count = |this: &mut Self, key, value, default: usize| {
+            let default = u32::try_from(default).unwrap_or(u32::MAX);
+            this.count(&at, key, value, default) as usize
+        };
+        resolved.total = count(self, "total", connections.total, resolved.total);
+        resolved.per_address = count(self, "per_address", connections.per_address, resolved.per_address);
+        if resolved.per_address > resolved.total && connections.per_address.is_some() {
+            self.warn(
+                &at.key("per_address"),
+                "is more than the total, so that one address can take every connection",
+                format!("less than {}", resolved.total),
+            );
         }
         resolved
     }

@@ -115,6 +115,11 @@ impl Gateway {
         format!("localhost:{}", self.port())
     }
 
+    /// Writes a file beside the configuration while the gateway runs.
+    pub(crate) fn write_file(&self, name: &str, content: &str) {
+        self.config.file(name, content);
+    }
+
     /// The public port.
     pub(crate) const fn port(&self) -> u16 {
         self.config.port()

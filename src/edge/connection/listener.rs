@@ -1,0 +1,140 @@
+//! Accepting connections.
+
+use std::net::{SocketAddr, TcpListener as BoundListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::Stream;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Admission, Handshake, Transport};
+
+/// Rest after an accept that failed for want of descriptors or memory: others must go first.
+const REST: Duration = Duration::from_millis(100);
+
+/// An address that is ours already, and what is spoken there.
+#[derive(Debug)]
+pub struct Address {
+    /// Bound and listening.
+    pub listener: BoundListener,
+    /// TLS, if it is spoken.
+    pub handshake: Option<Handshake>,
+}
+
+/// Accepts connections on its addresses and hands them to `app`.
+pub struct Listener<A> {
+    name: &'static str,
+    app: Arc<A>,
+    admission: Arc<Admission>,
+    addresses: Vec<Address>,
+}
+
+impl<A> Listener<A> {
+    /// A service that accepts once it is started.
+    #[must_use]
+    pub fn new(name: &'static str, app: A, admission: Arc<Admission>, addresses: Vec<Address>) -> Self {
+        Self { name, app: Arc::new(app), admission, addresses }
+    }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> Service for Listener<A> {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _per_fd: usize) {
+        let accepting = self.addresses.drain(..).filter_map(|Address { listener, handshake }| {
+            let listener = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+            match listener {
+                Ok(listener) => {
+                    let door = Door {
+                        app: Arc::clone(&self.app),
+                        admission: Arc::clone(&self.admission),
+                        handshake: handshake.map(Arc::new),
+                        shutdown: shutdown.clone(),
+                    };
+                    Some(tokio::spawn(door.accept_from(listener)))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a listener can't be used: exiting");
+                    std::process::exit(1)
+                }
+            }
+        });
+        let accepting: Vec<_> = accepting.collect();
+        for door in accepting {
+            if let Err(error) = door.await {
+                // Without its listener the process is of no use; somebody restarts it.
+                tracing::error!(%error, "a listener failed: exiting");
+                std::process::exit(1);
+            }
+        }
+        self.app.cleanup().await;
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+/// One address, open.
+struct Door<A> {
+    app: Arc<A>,
+    admission: Arc<Admission>,
+    handshake: Option<Arc<Handshake>>,
+    shutdown: ShutdownWatch,
+}
+
+impl<A: ServerApp + Send + Sync + 'static> Door<A> {
+    /// Accepts until the process stops.
+    async fn accept_from(mut self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                changed = self.shutdown.changed() => match changed {
+                    Ok(()) if !*self.shutdown.borrow() => continue,
+                    _ => return,
+                },
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        // Over a limit it is closed at once: an answer would cost more than the client paid.
+        let Some(admitted) = self.admission.admit(peer.ip()) else { return };
+        let (app, handshake) = (Arc::clone(&self.app), self.handshake.clone());
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            if let Some(transport) = transport(stream, peer, handshake).await {
+                let mut stream: Option<Stream> = Some(Box::new(transport));
+                while let Some(next) = stream.take() {
+                    stream = app.process_new(next, &shutdown).await;
+                }
+            }
+            drop(admitted);
+        });
+    }
+}
+
+async fn transport(
+    stream: TcpStream,
+    peer: SocketAddr,
+    handshake: Option<Arc<Handshake>>,
+) -> Option<Transport> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection broke at once");
+        return None;
+    }
+    match handshake {
+        None => Some(Transport::plain(stream, peer)),
+        Some(handshake) => handshake.shake(stream).await.map(|stream| Transport::tls(stream, peer)),
+    }
+}
