@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
+use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::TlsSettings;
+use pingora::protocols::Stream;
 use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::proxy::http_proxy;
 use pingora::server::{Server, ShutdownWatch};
 use pingora::services::background::BackgroundService;
 use pingora::services::listening::Service;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use super::StartError;
 use crate::admin::{Admin, AdminAddress, Health, Readiness};
 use crate::config::Config;
-use crate::edge::{Certificates, Edge, ListenerKind, RedirectToHttps};
+use crate::edge::{Certificates, Edge, ListenerKind, RedirectToHttps, Wire};
 use crate::gateway::Gateway;
 
 /// Finds out whether every address can be had. Pingora would find out in a task, panic there and
@@ -54,21 +55,21 @@ pub(super) fn add(
 ) -> Result<Vec<Arc<Certificates>>, StartError> {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(config.limits.http2_idle);
-    let mut service =
-        ProxyServiceBuilder::new(&server.configuration, edge).name("edge").server_options(options).build();
-    if let Some(proxy) = service.app_logic_mut() {
-        // Pingora's bounds, then ours.
-        let mut h2 = default_h2_options();
-        h2.max_concurrent_streams(config.limits.http2_streams);
-        // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2) and can only break off: the edge's
-        // own check, whose answer takes the cookies from the browser, must come first.
-        let head = 2 * config.limits.head_size + 32 * (config.limits.head_fields + 64);
-        h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
-        proxy.h2_options = Some(h2);
-    }
+    let mut proxy = http_proxy(&server.configuration, edge);
+    proxy.server_options = Some(options);
+    // Pingora's bounds, then ours.
+    let mut h2 = default_h2_options();
+    h2.max_concurrent_streams(config.limits.http2_streams);
+    // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2) and can only break off: the edge's
+    // own check, whose answer takes the cookies from the browser, must come first.
+    let head = 2 * config.limits.head_size + 32 * (config.limits.head_fields + 64);
+    h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
+    proxy.h2_options = Some(h2);
+    let wire = Wire::new(config.limits.clone(), Arc::clone(&gateway.metrics));
+    let mut service = Service::new("edge".to_owned(), OnTheWire { app: Arc::new(proxy), wire: wire.clone() });
     let mut redirect = Service::new(
         "redirect to https".to_owned(),
-        HttpServer::new_app(RedirectToHttps::new(Arc::clone(gateway))),
+        OnTheWire { app: Arc::new(HttpServer::new_app(RedirectToHttps::new(Arc::clone(gateway)))), wire },
     );
     let mut redirects = false;
     let mut all = Vec::new();
@@ -96,6 +97,23 @@ pub(super) fn add(
         server.add_service(redirect);
     }
     Ok(all)
+}
+
+/// An app whose clients' streams are under guard.
+struct OnTheWire<A> {
+    app: Arc<A>,
+    wire: Wire,
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync> ServerApp for OnTheWire<A> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        self.app.process_new(self.wire.guard(stream), shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.app.cleanup().await;
+    }
 }
 
 /// Pingora takes settings without certificate files only together with callbacks; ours do nothing.
