@@ -8,7 +8,9 @@ use http::StatusCode;
 
 use super::first_byte::FirstByteWatch;
 use super::forwarded::Client;
+use super::slow_stream::SlowStreamWatch;
 use super::traffic::InFlight;
+use super::wire::Connection;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::gateway::{Answer, Forward};
 use crate::route::Route;
@@ -45,6 +47,10 @@ pub struct Context {
     pub(super) upstream_time: Option<Duration>,
     pub(super) status: Option<StatusCode>,
     pub(super) first_byte: Option<FirstByteWatch>,
+    /// A body on an HTTP/2 stream that is still coming.
+    pub(super) slow_stream: Option<SlowStreamWatch>,
+    /// The client's HTTP/1 connection.
+    pub(super) connection: Option<Arc<Connection>>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
     pub(super) connect_attempts: u32,
@@ -69,6 +75,8 @@ impl Context {
             upstream_time: None,
             status: None,
             first_byte: None,
+            slow_stream: None,
+            connection: None,
             body_received: 0,
             upgraded: false,
             connect_attempts: 0,

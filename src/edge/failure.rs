@@ -4,6 +4,7 @@ use pingora::proxy::{FailToProxy, Session as Downstream};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::context::Context;
+use super::wire::Fault;
 use super::{Edge, peer};
 use crate::pages::Problem;
 use crate::telemetry::labels::UpstreamError;
@@ -20,11 +21,22 @@ enum Meaning {
     Own,
 }
 
+impl Meaning {
+    const fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::HeadTime | Fault::BodyRate => Self::Client(Problem::RequestTimeout),
+            Fault::Chunk => Self::Client(Problem::Framing),
+        }
+    }
+}
+
 impl Edge {
     /// Answers if an answer is still possible. The operator is told why, the person nothing internal.
     pub(super) async fn fail(&self, down: &mut Downstream, error: &Error, ctx: &mut Context) -> FailToProxy {
         let route = ctx.route.as_ref().map(|route| route.id.to_string());
-        let (problem, reason) = match meaning(error) {
+        // What the guard of the connection has stopped looks like a failed read.
+        let fault = ctx.connection.as_ref().and_then(|connection| connection.fault());
+        let (problem, reason) = match fault.map_or_else(|| meaning(error), Meaning::of) {
             Meaning::ClientGone => {
                 ctx.reason = "client_gone";
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };

@@ -16,12 +16,15 @@ mod peer;
 mod redirect;
 mod request;
 mod response;
+mod slow_stream;
 mod traffic;
 mod upstream_request;
+mod wire;
 
 pub use certificates::{Certificates, Reload};
 pub use redirect::RedirectToHttps;
 pub use traffic::Traffic;
+pub use wire::{BodyRate, Wire};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,11 +33,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::protocols::Digest;
+use pingora::protocols::{ALPN, Digest};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session as Downstream};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
@@ -43,10 +46,13 @@ use crate::clock::Stopwatch;
 use crate::gateway::{Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
 use crate::telemetry::AccessLog;
+use crate::telemetry::labels::ConnectionEnd;
 use connection::ConnectionLimits;
 use context::{Context, Progress};
 use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
+use slow_stream::SlowStreamWatch;
+use wire::{Behind, Connection};
 
 /// One of `listeners`, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +90,14 @@ pub struct Limits {
     pub head_size: usize,
     /// `head.fields`: 431 above.
     pub head_fields: usize,
+    /// `head.time`: how long a whole head may take.
+    pub head_time: Duration,
     /// `target` in bytes: 414 above.
     pub target: usize,
     /// `body` in bytes: 413 above; a route may say otherwise.
     pub body: u64,
+    /// `body_rate`: the slowest body.
+    pub body_rate: BodyRate,
     /// `idle`: how long a kept connection may wait for the next request.
     pub idle: Duration,
     /// `write`: how long a client may refuse to read.
@@ -105,8 +115,10 @@ impl Default for Limits {
         Self {
             head_size: 64 * 1024,
             head_fields: 100,
+            head_time: Duration::from_secs(10),
             target: 16 * 1024,
             body: 100 * 1024 * 1024,
+            body_rate: BodyRate::default(),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(30),
             http2_streams: 100,
@@ -157,7 +169,13 @@ impl ProxyHttp for Edge {
     /// No modules: the default one would cost every request a boxed value for compression we don't do.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, down: &mut Downstream, _ctx: &mut Context) -> pingora::Result<()> {
+    async fn early_request_filter(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<()> {
+        ctx.connection = Connection::of(down.digest());
+        if let Some(connection) = &ctx.connection
+            && connection.head_read(down.req_header()) == Behind::Bytes
+        {
+            down.set_keepalive(None);
+        }
         // Pingora has turned keep-alive off where framing is doubtful: it is never turned on here.
         if down.get_keepalive().is_some() {
             down.set_keepalive(Some(self.limits.idle.as_secs().max(1)));
@@ -193,7 +211,7 @@ impl ProxyHttp for Edge {
 
     async fn connected_to_upstream(
         &self,
-        _down: &mut Downstream,
+        down: &mut Downstream,
         _reused: bool,
         peer: &HttpPeer,
         connection: std::os::fd::RawFd,
@@ -205,6 +223,11 @@ impl ProxyHttp for Edge {
         let first_byte = ctx.forwarding().map(|forward| forward.route.upstream.timeouts.first_byte);
         let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
         ctx.first_byte = shorter.map(|limit| FirstByteWatch::start(connection, limit));
+        // HTTP/1 bodies are timed where they come in. An HTTP/2 upstream has its connection in common.
+        let shared = down.req_header().version == Version::HTTP_2;
+        let own = matches!(peer.options.alpn, ALPN::H1);
+        ctx.slow_stream = (shared && own && !down.as_downstream_mut().is_body_done())
+            .then(|| SlowStreamWatch::start(connection, self.limits.body_rate));
         Ok(())
     }
 
@@ -222,13 +245,19 @@ impl ProxyHttp for Edge {
         &self,
         _down: &mut Downstream,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
         if let Some(watch) = &ctx.first_byte {
             watch.progress();
         }
-        ctx.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let received = body.as_ref().map_or(0, Bytes::len);
+        match &ctx.slow_stream {
+            Some(watch) if end => watch.disarm(),
+            Some(watch) => watch.received(received),
+            None => {}
+        }
+        ctx.body_received += received as u64;
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if !ctx.upgraded && ctx.body_received > forward.route.body_limit.unwrap_or(self.limits.body) {
             return Err(Error::explain(ErrorType::HTTPStatus(413), "request body over its limit").into_down());
@@ -247,6 +276,9 @@ impl ProxyHttp for Edge {
         }
         // From here on frames go both ways, and no body limit is meant for them.
         ctx.upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        if let Some(connection) = ctx.connection.as_ref().filter(|_| ctx.upgraded) {
+            connection.switch();
+        }
         if let Some(watch) = &ctx.upstream_watch {
             ctx.upstream_time.get_or_insert(watch.elapsed());
         }
@@ -285,6 +317,15 @@ impl ProxyHttp for Edge {
                 return error.into_up();
             }
         }
+        if let Some(watch) = ctx.slow_stream.take() {
+            watch.disarm();
+            if watch.expired() {
+                self.gateway.metrics.connection_closed(ConnectionEnd::BodyRate);
+                error.etype = ErrorType::ReadTimedout;
+                error.set_retry(false);
+                return error.into_down();
+            }
+        }
         let allowed = ctx.forwarding().map_or(0, |forward| forward.route.upstream.retries.stale_connection);
         let repeatable = down.req_header().method.is_idempotent() && !down.as_ref().retry_buffer_truncated();
         error.retry.decide_reuse(reused);
@@ -314,6 +355,9 @@ impl ProxyHttp for Edge {
 
     async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Context) {
         self.log(down, ctx);
+        if let Some(connection) = &ctx.connection {
+            connection.request_over();
+        }
     }
 }
 

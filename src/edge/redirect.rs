@@ -39,6 +39,8 @@ impl RedirectToHttps {
 #[async_trait]
 impl ServeHttp for RedirectToHttps {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        // Whoever follows it goes to another port: nothing more is expected here.
+        session.set_keepalive(None);
         let mut response = Response::new(Vec::new());
         match self.target(session).map(|target| HeaderValue::from_str(&target)) {
             Ok(Ok(target)) => {

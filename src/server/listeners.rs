@@ -20,11 +20,8 @@ use super::StartError;
 use super::compose::Parts;
 use crate::admin::{Admin, AdminAddress, Health, Readiness};
 use crate::config::Config;
-use crate::edge::connection::{Address, Admission, Handshake, Listener};
-use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps};
-
-/// How long a client may take to agree on TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+use crate::edge::connection::{Address, Admission, Entrance, Handshake, Listener};
+use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps, Wire};
 
 /// Addresses that are ours from the start: what can't be had is told before anything else happens,
 /// and nobody else can take them while the rest is built.
@@ -77,7 +74,8 @@ pub(super) fn add(
     let limits = &config.limits;
     let admission =
         Admission::new(limits.connections, config.trusted_proxies.clone(), Arc::clone(&parts.metrics));
-    let admission = Arc::new(admission);
+    let wire = Wire::new(limits.clone(), Arc::clone(&parts.metrics));
+    let entrance = Entrance::new(admission, wire);
     let (mut edges, mut redirected, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for (listener, bound) in config.listeners.iter().zip(claimed.listeners) {
         let plain = |listener| Address { listener, handshake: None };
@@ -87,7 +85,7 @@ pub(super) fn add(
             ListenerKind::Tls(files) => {
                 let certificates = Arc::new(Certificates::load(files).map_err(StartError::Part)?);
                 let metrics = Arc::clone(&parts.metrics);
-                let handshake = Handshake::new(Arc::clone(&certificates), HANDSHAKE, metrics);
+                let handshake = Handshake::new(Arc::clone(&certificates), limits.head_time, metrics);
                 edges
                     .push(Address { listener: bound, handshake: Some(handshake.map_err(StartError::Part)?) });
                 all.push(certificates);
@@ -95,10 +93,10 @@ pub(super) fn add(
         }
     }
     let proxy = proxy(server, limits, edge);
-    server.add_service(Listener::new("edge", proxy, Arc::clone(&admission), edges));
+    server.add_service(Listener::new("edge", proxy, entrance.clone(), edges));
     if !redirected.is_empty() {
         let app = HttpServer::new_app(RedirectToHttps::new(Arc::clone(&parts.gateway)));
-        server.add_service(Listener::new("redirect to https", app, admission, redirected));
+        server.add_service(Listener::new("redirect to https", app, entrance, redirected));
     }
     Ok(all)
 }

@@ -96,6 +96,18 @@ labels! {
 }
 
 labels! {
+    /// Why a connection of a client was ended before the client wanted it.
+    ConnectionEnd {
+        /// No whole request head came in time.
+        HeadTimeout => "head_timeout",
+        /// A request body came too slowly.
+        BodyRate => "body_rate",
+        /// A chunk of a request body wasn't one.
+        Chunk => "chunk",
+    }
+}
+
+labels! {
     /// Steps and ends of logins.
     LoginOutcome {
         /// A browser was sent to the provider.

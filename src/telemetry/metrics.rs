@@ -12,8 +12,8 @@ use prometheus::{
 
 use super::access_log::{AccessLog, DroppedLines};
 use super::labels::{
-    CallOutcome, Decision, HandshakeOutcome, LoginOutcome, ProviderCall, Refusal, SessionEnd, SessionRefusal,
-    StatusClass, UpstreamError,
+    CallOutcome, ConnectionEnd, Decision, HandshakeOutcome, LoginOutcome, ProviderCall, Refusal, SessionEnd,
+    SessionRefusal, StatusClass, UpstreamError,
 };
 use crate::identity::ProviderName;
 
@@ -53,6 +53,8 @@ metrics! {
         "Time from a request's head to the end of its response, the upstream's included.";
     REFUSED: "counter" "vestibule_refused_total" ["why"]
         "Requests and connections refused before anyone was asked who they are.";
+    CONNECTIONS_CLOSED: "counter" "vestibule_connections_closed_total" ["reason"]
+        "Connections of clients that the gateway ended, and slow HTTP/2 bodies.";
     UPSTREAM_ERRORS: "counter" "vestibule_upstream_errors_total" ["kind"]
         "Failures of upstreams.";
     LOGINS: "counter" "vestibule_logins_total" ["outcome"]
@@ -91,6 +93,7 @@ pub struct Metrics {
     responses: Children,
     request_seconds: Histogram,
     refused: Children,
+    connections_closed: Children,
     upstream_errors: Children,
     logins: Children,
     sign_outs: IntCounter,
@@ -125,6 +128,7 @@ impl Metrics {
             responses: Children::register(&registry, RESPONSES, StatusClass::TEXTS)?,
             request_seconds: histogram(&registry, REQUEST_SECONDS)?,
             refused: Children::register(&registry, REFUSED, Refusal::TEXTS)?,
+            connections_closed: Children::register(&registry, CONNECTIONS_CLOSED, ConnectionEnd::TEXTS)?,
             upstream_errors: Children::register(&registry, UPSTREAM_ERRORS, UpstreamError::TEXTS)?,
             logins: Children::register(&registry, LOGINS, LoginOutcome::TEXTS)?,
             sign_outs: counter(&registry, SIGN_OUTS)?,
@@ -153,6 +157,11 @@ impl Metrics {
     /// Counts a request or connection that was refused.
     pub fn refused(&self, why: Refusal) {
         self.refused.inc(why as usize);
+    }
+
+    /// Counts a connection that was ended before the client wanted it.
+    pub fn connection_closed(&self, why: ConnectionEnd) {
+        self.connections_closed.inc(why as usize);
     }
 
     /// Counts a failure of an upstream.

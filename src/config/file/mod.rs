@@ -115,8 +115,8 @@ pub(crate) struct Limits {
     pub(crate) target: Option<Size>,
     /// Length of a request body; 413 above. Default: 100MiB. Own endpoints take 64KiB.
     pub(crate) body: Option<Size>,
-    /// (later) The slowest body.
-    pub(crate) body_rate: Option<Later>,
+    /// The slowest request body; 408 below.
+    pub(crate) body_rate: Option<BodyRate>,
     /// How long a kept connection may wait for the next request. Default: 75s.
     pub(crate) idle: Option<Period>,
     /// How long a client may refuse to read. Default: 30s.
@@ -143,8 +143,18 @@ pub(crate) struct HeadLimits {
     pub(crate) size: Option<Size>,
     /// Header lines; 431 above. Default: 100.
     pub(crate) fields: Option<u64>,
-    /// (later) How long it may take.
-    pub(crate) time: Option<Later>,
+    /// How long it may take from its first byte to its last. Default: 10s.
+    pub(crate) time: Option<Period>,
+}
+
+/// The slowest request body.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BodyRate {
+    /// Bytes a second, on average. Default: 1KiB.
+    pub(crate) min: Option<Size>,
+    /// How long a body may be waited for before that counts. Default: 10s.
+    pub(crate) after: Option<Period>,
 }
 
 /// What is logged. Logs go to stderr, the access log to stdout.

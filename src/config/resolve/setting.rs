@@ -85,9 +85,17 @@ impl Resolver<'_> {
                 resolved.head_size = self.length(&at, "size", head.size, resolved.head_size);
                 let fields = u32::try_from(resolved.head_fields).unwrap_or(u32::MAX);
                 resolved.head_fields = self.count(&at, "fields", head.fields, fields) as usize;
+                resolved.head_time = self.period(&at, "time", head.time, resolved.head_time);
             }
             resolved.target = self.length(&at, "target", limits.target, resolved.target);
             resolved.body = self.size(&at, "body", limits.body, resolved.body);
+            if let Some(rate) = &limits.body_rate {
+                let (at, default) = (at.key("body_rate"), resolved.body_rate);
+                resolved.body_rate = edge::BodyRate {
+                    min: self.size(&at, "min", rate.min, default.min),
+                    after: self.period(&at, "after", rate.after, default.after),
+                };
+            }
             resolved.idle = self.period(&at, "idle", limits.idle, resolved.idle);
             resolved.write = self.period(&at, "write", limits.write, resolved.write);
             resolved.connections = self.connections(&at, limits.connections.as_ref());

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
-use pingora::protocols::Stream;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Admission, Handshake, Transport};
+use crate::edge::Wire;
 
 /// Rest after an accept that failed for want of descriptors or memory: others must go first.
 const REST: Duration = Duration::from_millis(100);
@@ -25,19 +25,34 @@ pub struct Address {
     pub handshake: Option<Handshake>,
 }
 
+/// What every connection passes, whatever it was accepted for.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    admission: Arc<Admission>,
+    wire: Wire,
+}
+
+impl Entrance {
+    /// Room as `admission` has it, bytes under the guard of `wire`.
+    #[must_use]
+    pub fn new(admission: Admission, wire: Wire) -> Self {
+        Self { admission: Arc::new(admission), wire }
+    }
+}
+
 /// Accepts connections on its addresses and hands them to `app`.
 pub struct Listener<A> {
     name: &'static str,
     app: Arc<A>,
-    admission: Arc<Admission>,
+    entrance: Entrance,
     addresses: Vec<Address>,
 }
 
 impl<A> Listener<A> {
     /// A service that accepts once it is started.
     #[must_use]
-    pub fn new(name: &'static str, app: A, admission: Arc<Admission>, addresses: Vec<Address>) -> Self {
-        Self { name, app: Arc::new(app), admission, addresses }
+    pub fn new(name: &'static str, app: A, entrance: Entrance, addresses: Vec<Address>) -> Self {
+        Self { name, app: Arc::new(app), entrance, addresses }
     }
 }
 
@@ -50,7 +65,7 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listener<A> {
                 Ok(listener) => {
                     let door = Door {
                         app: Arc::clone(&self.app),
-                        admission: Arc::clone(&self.admission),
+                        entrance: self.entrance.clone(),
                         handshake: handshake.map(Arc::new),
                         shutdown: shutdown.clone(),
                     };
@@ -81,7 +96,7 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listener<A> {
 /// One address, open.
 struct Door<A> {
     app: Arc<A>,
-    admission: Arc<Admission>,
+    entrance: Entrance,
     handshake: Option<Arc<Handshake>>,
     shutdown: ShutdownWatch,
 }
@@ -109,12 +124,12 @@ impl<A: ServerApp + Send + Sync + 'static> Door<A> {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         // Over a limit it is closed at once: an answer would cost more than the client paid.
-        let Some(admitted) = self.admission.admit(peer.ip()) else { return };
+        let Some(admitted) = self.entrance.admission.admit(peer.ip()) else { return };
         let (app, handshake) = (Arc::clone(&self.app), self.handshake.clone());
-        let shutdown = self.shutdown.clone();
+        let (wire, shutdown) = (self.entrance.wire.clone(), self.shutdown.clone());
         tokio::spawn(async move {
             if let Some(transport) = transport(stream, peer, handshake).await {
-                let mut stream: Option<Stream> = Some(Box::new(transport));
+                let mut stream = Some(wire.guard(Box::new(transport)));
                 while let Some(next) = stream.take() {
                     stream = app.process_new(next, &shutdown).await;
                 }

@@ -1,0 +1,283 @@
+//! The stream that Pingora reads in place of the client's own.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::alarm::Alarm;
+use super::http1::Gate;
+use super::http2::Frames;
+use super::{Connection, Fault};
+use crate::telemetry::metrics::Metrics;
+
+/// The whole answer to a head that takes too long. No phase of ours has run, and no page is read by
+/// whoever sends a head like that.
+const HEAD_TIME_OUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A client's stream under guard.
+pub(super) struct Guarded {
+    stream: Stream,
+    protocol: Protocol,
+    alarm: Alarm,
+    metrics: Arc<Metrics>,
+    /// A write must stop the clock of a body.
+    heeds_writes: bool,
+}
+
+/// What is spoken on it.
+pub(super) enum Protocol {
+    /// HTTP/1.
+    Http1 {
+        connection: Arc<Connection>,
+        /// Carries the connection to the phases of each request.
+        digest: Arc<ProxyDigest>,
+    },
+    /// HTTP/2.
+    Http2(Frames),
+}
+
+impl Protocol {
+    /// HTTP/1, and a way for the edge to find the connection again.
+    pub(super) fn http1(connection: Connection) -> Self {
+        let connection = Arc::new(connection);
+        // Pingora means it for the answer of a CONNECT proxy; there was none.
+        let (parts, ()) = http::Response::new(()).into_parts();
+        let user_data: Box<dyn std::any::Any + Send + Sync> = Box::new(Arc::clone(&connection));
+        let digest = ProxyDigest::new(Box::new(ResponseHeader::from(parts)), Some(user_data));
+        Self::Http1 { connection, digest: Arc::new(digest) }
+    }
+}
+
+impl Guarded {
+    pub(super) fn new(stream: Stream, protocol: Protocol, metrics: Arc<Metrics>) -> Self {
+        Self { stream, protocol, alarm: Alarm::default(), metrics, heeds_writes: false }
+    }
+
+    fn read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Protocol::Http2(frames) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        let before = buf.filled().len();
+        let in_time = match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => frames.pass(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => match frames.due() {
+                None => return Poll::Pending,
+                Some(due) => {
+                    ready!(self.alarm.poll(due, cx));
+                    false
+                }
+            },
+        };
+        if in_time {
+            return Poll::Ready(Ok(()));
+        }
+        buf.set_filled(before);
+        self.metrics.connection_closed(Fault::HeadTime.into());
+        Poll::Ready(Err(Fault::HeadTime.into()))
+    }
+
+    fn read_http1(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, protocol: Protocol::Http1 { connection, .. }, alarm, metrics, heeds_writes } =
+            self
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut http1 = connection.lock();
+        loop {
+            match http1.gate() {
+                Gate::Open => {}
+                Gate::Behind => {
+                    let mut behind = [MaybeUninit::uninit(); 512];
+                    let mut behind = ReadBuf::uninit(&mut behind);
+                    ready!(Pin::new(&mut *stream).poll_read(cx, &mut behind))?;
+                    if behind.filled().is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    http1.hold(behind.filled());
+                    continue;
+                }
+                // Nobody wakes this read; the end of the request does away with it.
+                Gate::Full => return Poll::Pending,
+                Gate::Ended(Some(fault @ (Fault::Chunk | Fault::BodyRate))) => {
+                    return Poll::Ready(Err(fault.into()));
+                }
+                Gate::Ended(Some(Fault::HeadTime) | None) => return Poll::Ready(Ok(())),
+            }
+            let before = buf.filled().len();
+            if http1.has_held() {
+                http1.release(buf.remaining(), |bytes| buf.put_slice(bytes));
+            } else if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(cx, buf) {
+                read?;
+                let fresh = buf.filled().get(before..).unwrap_or_default();
+                if fresh.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let passed = http1.pass(fresh);
+                if let Some(rest) = fresh.get(passed..).filter(|rest| !rest.is_empty()) {
+                    http1.hold(rest);
+                    buf.set_filled(before + passed);
+                }
+            } else {
+                let due = http1.waits();
+                *heeds_writes = http1.heeds_writes();
+                let Some(due) = due else { return Poll::Pending };
+                ready!(alarm.poll(due, cx));
+                http1.expire();
+            }
+            if let Some(fault) = http1.fault() {
+                metrics.connection_closed(fault.into());
+                if fault == Fault::HeadTime && http1.has_begun() {
+                    refuse_head(stream, cx);
+                }
+            }
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Before a write.
+    fn writes(&mut self) {
+        if self.heeds_writes {
+            self.heeds_writes = false;
+            if let Protocol::Http1 { connection, .. } = &self.protocol {
+                connection.lock().writes();
+            }
+        }
+    }
+}
+
+/// Says why, if the client takes it at once: nobody waits for a client that is too slow.
+fn refuse_head(stream: &mut Stream, cx: &mut Context<'_>) {
+    let mut stream = Pin::new(stream);
+    if matches!(stream.as_mut().poll_write(cx, HEAD_TIME_OUT), Poll::Ready(Ok(_))) {
+        let _ = stream.poll_flush(cx);
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.protocol {
+            Protocol::Http1 { .. } => this.read_http1(cx, buf),
+            Protocol::Http2(_) => this.read_http2(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.writes();
+        Pin::new(&mut this.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.writes();
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl std::fmt::Debug for Guarded {
+    /// The stream alone: what a client has sent is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Guarded").field(&self.stream).finish()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.stream).await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.stream.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.stream.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        match &self.protocol {
+            Protocol::Http1 { digest, .. } => Some(Arc::clone(digest)),
+            Protocol::Http2(_) => self.stream.get_proxy_digest(),
+        }
+    }
+
+    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
+        self.stream.set_proxy_digest(digest);
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.stream.set_socket_digest(digest);
+    }
+}
+
+/// Nothing is peeked at: it would pass the guard.
+impl Peek for Guarded {}

@@ -1,0 +1,188 @@
+//! The bytes of a client connection, between TLS and Pingora.
+//!
+//! Pingora reads a head for as long as bytes drip, and takes chunks that another server would cut
+//! differently. So each accepted stream is put under guard: a head must be whole in time, a body must
+//! come at a rate, chunks must be what the grammar makes. Pingora gets a head and nothing behind it,
+//! so that the edge can say what follows before it is read; no byte is ever changed.
+//!
+//! The phases of a request find their connection again through the session's digest ([`Connection`]).
+
+mod alarm;
+mod chunked;
+mod guarded;
+mod head_end;
+mod http1;
+mod http2;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+pub use pace::BodyRate;
+pub(super) use pace::Pace;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use pingora::http::RequestHeader;
+use pingora::protocols::{ALPN, Digest, Stream};
+use tokio::time::Instant;
+
+use super::Limits;
+use crate::telemetry::labels::ConnectionEnd;
+use crate::telemetry::metrics::Metrics;
+use guarded::{Guarded, Protocol};
+use http1::Http1;
+use http2::Frames;
+
+/// Puts accepted streams under guard.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Wire {
+    /// A guard with these limits.
+    #[must_use]
+    pub const fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self { limits, metrics }
+    }
+
+    /// The stream that Pingora is to read in place of this one. Its time begins now: TLS, if any, is
+    /// already spoken.
+    #[must_use]
+    pub fn guard(&self, stream: Stream) -> Stream {
+        let now = Instant::now();
+        let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
+        let protocol = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            Protocol::Http2(Frames::new(head_time, body_rate, now))
+        } else {
+            let http1 = Http1::new(head_time, body_rate, now);
+            Protocol::http1(Connection(Mutex::new(http1)))
+        };
+        Box::new(Guarded::new(stream, protocol, Arc::clone(&self.metrics)))
+    }
+}
+
+/// A guarded HTTP/1 connection, as the phases of a request know it.
+pub(super) struct Connection(Mutex<Http1>);
+
+impl Connection {
+    /// The connection that a request came on; none for HTTP/2.
+    pub(super) fn of(digest: Option<&Digest>) -> Option<Arc<Self>> {
+        let user_data = digest?.proxy_digest.as_ref()?.user_data.as_ref()?;
+        user_data.downcast_ref::<Arc<Self>>().cloned()
+    }
+
+    /// Pingora has read this head: what follows is its body, and nothing else.
+    pub(super) fn head_read(&self, request: &RequestHeader) -> Behind {
+        let expect = request.headers.get(EXPECT);
+        let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let expectation = if waits { Expectation::Continue } else { Expectation::None };
+        let behind = self.lock().head_read(Framing::of(request), expectation);
+        if behind { Behind::Bytes } else { Behind::Nothing }
+    }
+
+    /// The protocol is switched: from here on bytes pass as they come.
+    pub(super) fn switch(&self) {
+        self.lock().switch();
+    }
+
+    /// The request has been answered and logged.
+    pub(super) fn request_over(&self) {
+        self.lock().request_over();
+    }
+
+    /// Why no more of the request comes, if that is the guard's doing.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.lock().fault()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Http1> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// Whether bytes lie behind a request that is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// They do, and are never taken for a request: the connection ends with the response.
+    Bytes,
+    /// They don't, so far.
+    Nothing,
+}
+
+/// How a body is framed ([RFC 9112 §6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)), as
+/// Pingora has understood it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+impl Framing {
+    /// Pingora has refused what it couldn't read, so that one word is enough here; the edge refuses
+    /// every coding but `chunked` before any of the body goes upstream.
+    fn of(request: &RequestHeader) -> Self {
+        if request.headers.contains_key(TRANSFER_ENCODING) {
+            return Self::Chunked;
+        }
+        let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        match length.map(|length| length.trim().parse()) {
+            None => Self::None,
+            Some(Ok(length)) => Self::Length(length),
+            // A list of equal lengths: the edge refuses it, and no body is read.
+            Some(Err(_)) => Self::None,
+        }
+    }
+}
+
+/// Whether the client waits for a word before it sends the body
+/// ([RFC 9110 §10.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expectation {
+    None,
+    Continue,
+}
+
+/// Why the guard lets nothing more through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// A head wasn't whole in time.
+    #[error("a request head was not whole in time")]
+    HeadTime,
+    /// A body came too slowly.
+    #[error("a request body came too slowly")]
+    BodyRate,
+    /// A chunk isn't one.
+    #[error("a malformed chunk")]
+    Chunk,
+}
+
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault {
+            Fault::HeadTime | Fault::BodyRate => io::ErrorKind::TimedOut,
+            Fault::Chunk => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, fault)
+    }
+}
+
+impl From<Fault> for ConnectionEnd {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::HeadTime => Self::HeadTimeout,
+            Fault::BodyRate => Self::BodyRate,
+            Fault::Chunk => Self::Chunk,
+        }
+    }
+}
