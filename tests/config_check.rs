@@ -552,6 +552,16 @@ fn limits_of_sessions_are_told() {
 }
 
 #[test]
+fn limits_of_slow_clients_are_told() {
+    let limits = |time: &str, min: &str, after: &str| {
+        let rate = format!("{{ min: {min}, after: {after} }}");
+        Folder::new().told(&format!("{FINE}limits: {{ head: {{ time: {time} }}, body_rate: {rate} }}\n"))
+    };
+    assert_eq!(limits("5s", "2KiB", "1m"), "");
+    assert_snapshot!(limits("0s", "0B", "0s"));
+}
+
+#[test]
 fn twelve_faults_in_six_sections_are_twelve_lines() {
     let text = "\
 origins: [app.example.com, http://wiki.example.com]

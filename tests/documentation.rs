@@ -82,8 +82,8 @@ mod tests {
     use vestibule::config;
     use vestibule::pages::Problem;
     use vestibule::telemetry::labels::{
-        CallOutcome, Decision, LoginOutcome, ProviderCall, Refusal, SessionEnd, SessionRefusal, StatusClass,
-        UpstreamError,
+        CallOutcome, ConnectionEnd, Decision, LoginOutcome, ProviderCall, Refusal, SessionEnd,
+        SessionRefusal, StatusClass, UpstreamError,
     };
     use vestibule::telemetry::metrics::TABLE;
 
@@ -146,6 +146,7 @@ mod tests {
     #[case("vestibule_requests_total", &[Decision::TEXTS])]
     #[case("vestibule_responses_total", &[StatusClass::TEXTS])]
     #[case("vestibule_refused_total", &[Refusal::TEXTS])]
+    #[case("vestibule_connections_closed_total", &[ConnectionEnd::TEXTS])]
     #[case("vestibule_upstream_errors_total", &[UpstreamError::TEXTS])]
     #[case("vestibule_logins_total", &[LoginOutcome::TEXTS])]
     #[case("vestibule_sessions_ended_total", &[SessionEnd::TEXTS])]

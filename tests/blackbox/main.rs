@@ -39,4 +39,6 @@ mod sign_on;
 #[cfg(test)]
 mod sign_out;
 #[cfg(test)]
+mod slow_clients;
+#[cfg(test)]
 mod upstreams;

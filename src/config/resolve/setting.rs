@@ -91,10 +91,12 @@ impl Resolver<'_> {
             resolved.body = self.size(&at, "body", limits.body, resolved.body);
             if let Some(rate) = &limits.body_rate {
                 let (at, default) = (at.key("body_rate"), resolved.body_rate);
-                resolved.body_rate = edge::BodyRate {
-                    min: self.size(&at, "min", rate.min, default.min),
-                    after: self.period(&at, "after", rate.after, default.after),
-                };
+                let min = rate.min.map_or(default.min, |min| min.0);
+                if min == 0 {
+                    self.fault(&at.key("min"), "is nothing, so that no body would be under it", "1KiB");
+                }
+                resolved.body_rate =
+                    edge::BodyRate { min, after: self.period(&at, "after", rate.after, default.after) };
             }
             resolved.idle = self.period(&at, "idle", limits.idle, resolved.idle);
             resolved.write = self.period(&at, "write", limits.write, resolved.write);

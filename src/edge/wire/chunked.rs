@@ -91,7 +91,7 @@ impl Chunks {
             (Place::Extension { size, length }, _) if is_text(byte) && length < EXTENSION => {
                 Place::Extension { size, length: length + 1 }
             }
-            (Place::SizeLf { size: 0 }, b'\n') => Place::TrailerStart,
+            (Place::SizeLf { size: 0 } | Place::TrailerLf, b'\n') => Place::TrailerStart,
             (Place::SizeLf { size }, b'\n') => Place::Data { left: size },
             (Place::DataCr, b'\r') => Place::DataLf,
             (Place::DataLf, b'\n') => Place::Size { digits: 0, size: 0 },
@@ -104,7 +104,6 @@ impl Chunks {
             (Place::TrailerName, b':') => self.trailer(Place::TrailerValue)?,
             (Place::TrailerValue, b'\r') => Place::TrailerLf,
             (Place::TrailerValue, _) if is_text(byte) => self.trailer(Place::TrailerValue)?,
-            (Place::TrailerLf, b'\n') => Place::TrailerStart,
             _ => return None,
         })
     }

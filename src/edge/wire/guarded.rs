@@ -95,6 +95,9 @@ impl Guarded {
         else {
             return Poll::Ready(Ok(()));
         };
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let mut http1 = connection.lock();
         loop {
             match http1.gate() {

@@ -136,12 +136,8 @@ impl Framing {
             return Self::Chunked;
         }
         let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        match length.map(|length| length.trim().parse()) {
-            None => Self::None,
-            Some(Ok(length)) => Self::Length(length),
-            // A list of equal lengths: the edge refuses it, and no body is read.
-            Some(Err(_)) => Self::None,
-        }
+        // What isn't a number is a list of equal ones: the edge refuses it, and no body is read.
+        length.and_then(|length| length.trim().parse().ok()).map_or(Self::None, Self::Length)
     }
 }
 

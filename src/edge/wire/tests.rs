@@ -143,7 +143,7 @@ async fn the_time_between_requests_is_no_head() {
     for _ in 0..3 {
         line.begins("X: 1").await;
         line.connection.request_over();
-        let silent = tokio::time::timeout(std::time::Duration::from_secs(3600), line.read()).await;
+        let silent = tokio::time::timeout(std::time::Duration::from_hours(1), line.read()).await;
         assert!(silent.is_err(), "idle connections are Pingora's matter");
     }
     line.says(b"GET").await;
@@ -292,7 +292,7 @@ async fn a_switched_protocol_passes_untimed_and_untouched() {
     line.connection.switch();
     assert_eq!(line.read().await.unwrap(), b"early");
     for _ in 0..3 {
-        let silent = tokio::time::timeout(std::time::Duration::from_secs(3600), line.read()).await;
+        let silent = tokio::time::timeout(std::time::Duration::from_hours(1), line.read()).await;
         assert!(silent.is_err());
         line.says(b"\r\n\r\n0\r\n\r\n\n\n").await;
         assert_eq!(line.read().await.unwrap(), b"\r\n\r\n0\r\n\r\n\n\n");
