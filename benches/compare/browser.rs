@@ -53,8 +53,8 @@ fn send(to: &Origin, method: &str, target: &str, headers: &Headers, body: &str) 
         ]);
     }
     request.extend(["\r\n", body]);
-    exchange(&mut *to.connect()?, &request)
-        .map_err(|error| format!("{method} {target} at {to:?}: {error}").into())
+    let response = to.connect().and_then(|mut stream| exchange(&mut *stream, &request));
+    response.map_err(|error| format!("{method} {}: {error}", to.url(target)).into())
 }
 
 /// A request's head but for the empty line.

@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         } else {
             "as kept"
         };
-        say(&format!("{case:<60} {now:>8} kept {then:>8} {:>+6.2} % {word}", change * 100.0));
+        say(&format!("{case:<72} {now:>8} kept {then:>8} {:>+6.2} % {word}", change * 100.0));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -111,7 +111,7 @@ fn count(arguments: &Arguments) -> Result<BTreeMap<String, u64>> {
     let mut counted = BTreeMap::new();
     for case in all.iter().filter(|case| wanted(case)) {
         let instructions = of(&stage, case, arguments.requests)?;
-        say(&format!("{:<60} {instructions:>8} instructions", case.name()));
+        say(&format!("{:<72} {instructions:>8} instructions", case.name()));
         counted.insert(case.name(), instructions);
     }
     Ok(counted)
@@ -139,9 +139,13 @@ fn of(stage: &Stage, case: &Case, requests: usize) -> Result<u64> {
     case.with_request(|load, request| {
         let requests = if load == Load::NewConnections { requests.div_ceil(10) } else { requests };
         send(load, request, requests)?;
+        monitor(stage, case.pid, &["instrumentation", "on"])?;
         let once = counting(stage, case.pid, || send(load, request, requests))?;
         let twice = counting(stage, case.pid, || send(load, request, 2 * requests))?;
-        Ok(twice.saturating_sub(once) / u64::try_from(requests)?)
+        match twice.saturating_sub(once) / u64::try_from(requests)? {
+            0 => Err(format!("count anything: {once}, {twice}").into()),
+            each => Ok(each),
+        }
     })
 }
 
@@ -164,12 +168,11 @@ fn send(load: Load, request: &Request<'_>, count: usize) -> Result<()> {
     }
 }
 
-/// Instructions that a process spends while `act` runs.
+/// Instructions that a process spends while `act` runs. Switching the count off forgets it, so it
+/// stays on.
 fn counting(stage: &Stage, pid: u32, act: impl FnOnce() -> Result<()>) -> Result<u64> {
-    monitor(stage, pid, &["instrumentation", "on"])?;
     monitor(stage, pid, &["zero"])?;
     act()?;
-    monitor(stage, pid, &["instrumentation", "off"])?;
     monitor(stage, pid, &["dump"])?;
     // It writes file after file, each with a number of its own.
     let mut sum = 0;

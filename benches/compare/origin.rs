@@ -11,7 +11,7 @@ use rustls_pki_types::ServerName;
 use crate::Result;
 
 /// An address, and how it is spoken to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     /// Over TLS, if there is a client for it.

@@ -7,8 +7,8 @@ use crate::report::Summary;
 
 const WIDTH: f64 = 840.0;
 /// Where bars begin, and the room for figures behind the longest.
-const LEFT: f64 = 190.0;
-const RIGHT: f64 = 120.0;
+const LEFT: f64 = 260.0;
+const RIGHT: f64 = 130.0;
 const BAR: f64 = 14.0;
 const LINE: f64 = 20.0;
 
@@ -23,15 +23,20 @@ const PANELS: [(&str, &[Work]); 2] = [
 
 /// Colours as in the other picture of the manual, for light and dark pages.
 const STYLE: &str = "\
-:root{--ink:#1c2430;--soft:#566172;--line:#c9d0d8;--bare:#8893a3;--peer:#b9c3ce;--mark:#0b6e75}
-@media(prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a7b2bf;--line:#38434f;--bare:#8794a3;--peer:#4d5a68;--mark:#5cc4cb}}
-text{fill:var(--ink)}
-.soft{fill:var(--soft);font-size:12px}
+text{fill:#1c2430}
+.soft{fill:#566172;font-size:12px}
 .head{font-weight:600;font-size:15px}
 .work{font-weight:600;font-size:13px}
-.own{fill:var(--mark)}.bare{fill:var(--bare)}.peer{fill:var(--peer)}
-.grid{stroke:var(--line);stroke-width:1}
-.range{stroke:var(--ink);stroke-width:1.5;fill:none}
+.own{fill:#0b6e75}.bare{fill:#8893a3}.peer{fill:#b9c3ce}
+.grid{stroke:#c9d0d8;stroke-width:1;stroke-opacity:.6}
+.range{stroke:#1c2430;stroke-width:1.5;fill:none}
+@media(prefers-color-scheme:dark){
+text{fill:#e8edf2}
+.soft{fill:#a7b2bf}
+.own{fill:#5cc4cb}.bare{fill:#8794a3}.peer{fill:#4d5a68}
+.grid{stroke:#38434f}
+.range{stroke:#e8edf2}
+}
 ";
 
 /// Draws the panels that something was measured for.

@@ -1,6 +1,8 @@
 //! What stands around the proxies, and the two kinds of proxy that are ours.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
@@ -44,6 +46,8 @@ impl Stage {
         let pins = Pins::find(threads);
         pins.pin_this_process();
         let scratch = tempfile::tempdir()?;
+        // Apache's workers find their locks there, as another user.
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
         let behind = free_port()?;
         let mut serve = pins.upstream(std::env::current_exe()?);
         serve.args(["upstream".to_owned(), behind.to_string()]);
@@ -124,7 +128,7 @@ impl Stage {
             Kind::Memory | Kind::Sealed(_) => Origin::plain(listen),
         };
         let file = self.scratch().join(format!("{name}.yaml"));
-        std::fs::write(&file, self.configuration(&origin, kind)?)?;
+        fs::write(&file, self.configuration(&origin, kind)?)?;
         command.arg("run").arg("-c").arg(file);
         Ok((self.start(&mut command, &[listen], name)?, origin))
     }

@@ -1,6 +1,7 @@
 //! One certificate for every proxy, and what clients trust and offer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +32,10 @@ impl Certificate {
 
         let file = |name: &str, content: &str| {
             let path = folder.join(name);
-            fs::write(&path, content).map(|()| path)
+            fs::write(&path, content)?;
+            // The gateway takes no key that everybody can read.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
+            Ok::<_, std::io::Error>(path)
         };
         let (certificate, secret) = (leaf.pem(), key.serialize_pem());
         let mut roots = RootCertStore::empty();
