@@ -2,14 +2,17 @@
 //!
 //! Time is noisy where others compute, too; instructions hardly are. Each kind of request is made on
 //! its own, one after the other, `n` times and then twice as many times: the difference over `n` is free
-//! of what comes once, such as a connection. User code alone is counted, of all threads of the process.
+//! of what comes once, such as a connection, and what the process does by itself in that time is taken
+//! off. User code alone is counted, of all threads of the process.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vestibule::clock::Stopwatch;
 
 use crate::cases::{self, Case};
 use crate::load::{self, Load, Request};
@@ -19,6 +22,8 @@ use crate::{Result, browser, say};
 
 /// What a count may exceed the kept one by.
 const TOLERANCE: f64 = 0.03;
+/// How long it is watched what a process does by itself.
+const REST: Duration = Duration::from_secs(1);
 /// Callgrind's files, beside a process's log.
 const OUT: &str = "callgrind";
 
@@ -140,13 +145,29 @@ fn of(stage: &Stage, case: &Case, requests: usize) -> Result<u64> {
         let requests = if load == Load::NewConnections { requests.div_ceil(10) } else { requests };
         send(load, request, requests)?;
         monitor(stage, case.pid, &["instrumentation", "on"])?;
-        let once = counting(stage, case.pid, || send(load, request, requests))?;
-        let twice = counting(stage, case.pid, || send(load, request, 2 * requests))?;
-        match twice.saturating_sub(once) / u64::try_from(requests)? {
-            0 => Err(format!("count anything: {once}, {twice}").into()),
-            each => Ok(each),
+        // Timers tick on, whoever asks: on a slow machine there are more of them in a request.
+        let idle = Count::taken(stage, case.pid, || {
+            std::thread::sleep(REST);
+            Ok(())
+        })?;
+        let once = Count::taken(stage, case.pid, || send(load, request, requests))?;
+        let twice = Count::taken(stage, case.pid, || send(load, request, 2 * requests))?;
+        let ticks = idle.instructions / idle.seconds * (twice.seconds - once.seconds);
+        let each = (twice.instructions - once.instructions - ticks) / f64::from(u32::try_from(requests)?);
+        if each < 1.0 {
+            return Err(format!("count anything: {idle:?}, {once:?}, {twice:?}").into());
         }
+        Ok(whole(each))
     })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "some millions at most, and positive"
+)]
+const fn whole(count: f64) -> u64 {
+    count.round() as u64
 }
 
 /// The same request, one after the other.
@@ -168,24 +189,34 @@ fn send(load: Load, request: &Request<'_>, count: usize) -> Result<()> {
     }
 }
 
-/// Instructions that a process spends while `act` runs. Switching the count off forgets it, so it
-/// stays on.
-fn counting(stage: &Stage, pid: u32, act: impl FnOnce() -> Result<()>) -> Result<u64> {
-    monitor(stage, pid, &["zero"])?;
-    act()?;
-    monitor(stage, pid, &["dump"])?;
-    // It writes file after file, each with a number of its own.
-    let mut sum = 0;
-    let name = format!("{OUT}.{pid}.");
-    for entry in fs::read_dir(stage.scratch())?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&name) {
-            let file = fs::read_to_string(entry.path())?;
-            let total = file.lines().find_map(|line| line.strip_prefix("summary: "));
-            sum += total.ok_or("read what callgrind has counted")?.trim().parse::<u64>()?;
-            fs::remove_file(entry.path())?;
+/// What a process spends while something runs.
+#[derive(Debug)]
+struct Count {
+    instructions: f64,
+    seconds: f64,
+}
+
+impl Count {
+    /// Counts while `act` runs. Switching the count off forgets it, so it stays on.
+    fn taken(stage: &Stage, pid: u32, act: impl FnOnce() -> Result<()>) -> Result<Self> {
+        monitor(stage, pid, &["zero"])?;
+        let watch = Stopwatch::start();
+        act()?;
+        let seconds = watch.elapsed().as_secs_f64();
+        monitor(stage, pid, &["dump"])?;
+        // It writes file after file, each with a number of its own.
+        let mut instructions = 0.0;
+        let name = format!("{OUT}.{pid}.");
+        for entry in fs::read_dir(stage.scratch())?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&name) {
+                let file = fs::read_to_string(entry.path())?;
+                let total = file.lines().find_map(|line| line.strip_prefix("summary: "));
+                instructions += total.ok_or("read what callgrind has counted")?.trim().parse::<f64>()?;
+                fs::remove_file(entry.path())?;
+            }
         }
+        Ok(Self { instructions, seconds })
     }
-    Ok(sum)
 }
 
 /// Tells callgrind what to do, and waits until it has.
