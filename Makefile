@@ -6,13 +6,15 @@ NODE_PROJECTS := tests/oidc-provider tests/journey
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
 
-.PHONY: help demo test journey check fmt clippy deny doc bench node-projects chromium tools
+.PHONY: help demo test journey check fmt clippy deny doc bench bench-peers instructions pgo node-projects chromium tools
 
 help:
 	@echo 'make demo    look at it: a gateway, a local PingOne and a service, on this machine'
 	@echo 'make test    all tests, in a browser, too; installs what they need'
 	@echo 'make check   fmt, clippy, test, deny, doc'
-	@echo 'make bench   benchmarks'
+	@echo 'make bench   the gateway against a bare Pingora proxy; bench-peers: others beside them'
+	@echo 'make instructions   instructions per request against those that are kept'
+	@echo 'make pgo     a release build guided by a profile'
 
 # Names everything that is missing at once, with the line that installs it.
 tools:
@@ -71,3 +73,14 @@ doc: tools
 
 bench: tools
 	cargo bench --bench compare
+
+bench-peers: tools
+	bash benches/peers.sh
+	cargo bench --bench compare -- --peers
+
+instructions: tools
+	@command -v valgrind >/dev/null || { echo 'missing: valgrind; on Debian: apt-get install valgrind' >&2; exit 1; }
+	cargo bench --bench compare -- instructions
+
+pgo: tools
+	bash benches/pgo.sh

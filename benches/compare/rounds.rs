@@ -5,15 +5,16 @@ use std::time::Duration;
 use serde::Serialize;
 use vestibule::clock::Stopwatch;
 
-use crate::cases::Case;
-use crate::rig::Rig;
-use crate::{Plan, Result, process, say, wrk};
+use crate::cases::{Case, Work};
+use crate::process::CpuTime;
+use crate::stage::Stage;
+use crate::{Plan, Result, process, say};
 
 /// A case and what its rounds gave, in their order.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
-    pub(crate) name: &'static str,
-    pub(crate) base: &'static str,
+    pub(crate) work: Work,
+    pub(crate) system: String,
     pub(crate) rounds: Vec<Round>,
 }
 
@@ -42,9 +43,11 @@ pub(crate) struct Round {
 }
 
 /// Measures every case in every round.
-pub(crate) fn measure(plan: &Plan, rig: &Rig, cases: &[Case]) -> Result<Vec<Measured>> {
-    let mut measured: Vec<Measured> =
-        cases.iter().map(|case| Measured { name: case.name, base: case.base, rounds: Vec::new() }).collect();
+pub(crate) fn measure(plan: &Plan, stage: &Stage, cases: &[Case]) -> Result<Vec<Measured>> {
+    let mut measured: Vec<Measured> = cases
+        .iter()
+        .map(|case| Measured { work: case.work, system: case.system.clone(), rounds: Vec::new() })
+        .collect();
     for round in 0..plan.rounds {
         let mut order: Vec<_> = cases.iter().zip(&mut measured).collect();
         order.rotate_left(round % cases.len());
@@ -52,11 +55,11 @@ pub(crate) fn measure(plan: &Plan, rig: &Rig, cases: &[Case]) -> Result<Vec<Meas
             order.reverse();
         }
         for (case, measured) in order {
-            let taken = once(plan, rig, case)?;
+            let taken = once(plan, stage, case)?;
             say(&format!(
-                "round {:>2}  {:<30} {:>7.2} us/request  {:>7.0}/s  busy {:.2}  {}",
+                "round {:>2}  {:<72} {:>7.2} us/request  {:>7.0}/s  busy {:.2}  {}",
                 round + 1,
-                case.name,
+                case.name(),
                 taken.cpu_us,
                 taken.rate,
                 taken.utilization,
@@ -68,41 +71,30 @@ pub(crate) fn measure(plan: &Plan, rig: &Rig, cases: &[Case]) -> Result<Vec<Meas
     Ok(measured)
 }
 
-fn once(plan: &Plan, rig: &Rig, case: &Case) -> Result<Round> {
-    let (server, headers) = (case.server(rig), case.headers(rig));
-    let load =
-        |seconds| wrk::load(rig.pins, server.address, case.path(), &headers, (plan.connections, seconds));
-    let size = case.probe(rig)?;
-    if plan.warm_up > 0 {
-        load(plan.warm_up)?;
-    }
-    let (cpu, stolen, watch) = (process::cpu(server.pid())?, process::stolen()?, Stopwatch::start());
-    let counted = load(plan.seconds)?;
-    let elapsed = watch.elapsed();
-    let cpu = process::cpu(server.pid())?.saturating_sub(cpu);
-    let stolen = process::stolen()?.saturating_sub(stolen);
-    case.probe(rig)?;
-
-    let mut faults: Vec<String> = counted.fault().into_iter().collect();
-    if counted.requests < 1.0 {
-        return Err(format!("get one answer from `{}`", case.name).into());
-    }
-    // An answer of another kind has another size.
-    let mean = counted.bytes / counted.requests;
-    let probed = f64::from(u32::try_from(size)?);
-    if (mean / probed - 1.0).abs() > 0.03 {
-        faults.push(format!("mean answer {mean:.0} bytes, {size} when probed"));
-    }
-    Ok(Round {
-        cpu_us: micros(cpu) / counted.requests,
-        rate: counted.requests / counted.micros * 1e6,
-        p50_ms: counted.p50 / 1e3,
-        p99_ms: counted.p99 / 1e3,
-        rss_mib: f64::from(u32::try_from(process::resident(server.pid())? / 1024)?) / 1024.0,
-        utilization: cpu.as_secs_f64() / elapsed.as_secs_f64(),
-        stolen_s: stolen.as_secs_f64(),
-        requests: counted.requests,
-        faults,
+fn once(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
+    case.with_request(|load, request| {
+        if plan.warm_up > 0 {
+            load.run(stage, request, (plan.connections, plan.warm_up))?;
+        }
+        let (cpu, stolen, watch) = (CpuTime::of(case.pid)?, process::stolen()?, Stopwatch::start());
+        let counted = load.run(stage, request, (plan.connections, plan.seconds))?;
+        let elapsed = watch.elapsed();
+        let cpu = CpuTime::of(case.pid)?.since(&cpu);
+        let stolen = process::stolen()?.saturating_sub(stolen);
+        if counted.requests < 1.0 {
+            return Err(format!("get one answer from `{}`: {:?}", case.name(), counted.faults).into());
+        }
+        Ok(Round {
+            cpu_us: micros(cpu) / counted.requests,
+            rate: counted.requests / counted.seconds,
+            p50_ms: counted.p50_ms,
+            p99_ms: counted.p99_ms,
+            rss_mib: process::resident_mib(case.pid)?,
+            utilization: cpu.as_secs_f64() / elapsed.as_secs_f64(),
+            stolen_s: stolen.as_secs_f64(),
+            requests: counted.requests,
+            faults: counted.faults,
+        })
     })
 }
 

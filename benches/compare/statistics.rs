@@ -47,6 +47,11 @@ pub(crate) fn median(values: Vec<f64>) -> f64 {
     }
 }
 
+/// The value that so many of a hundred don't exceed.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    at(sorted, (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+}
+
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values

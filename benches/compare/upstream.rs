@@ -1,7 +1,8 @@
 //! The service behind the proxies: HTTP/1.1, keep-alive, 1 KiB from memory, as little work as can be.
 //!
 //! `/echo` answers with the head it received. `/need-user` answers 403 to whoever comes without an
-//! identity header, so that every single request of a load proves that it was sent on with one.
+//! identity header, and `/need-token` without an access token, so that every single request of a load
+//! proves that it was sent on with one.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const BODY: usize = 1024;
 /// The path that wants an identity.
 pub(crate) const NEED_USER: &str = "/need-user";
+/// The path that wants an access token.
+pub(crate) const NEED_TOKEN: &str = "/need-token";
 /// A path that the gateway sends on for anyone.
 pub(crate) const PUBLIC: &str = "/public";
 /// The path that shows what arrived.
@@ -76,7 +79,10 @@ async fn converse(mut stream: TcpStream, answers: Arc<Answers>) -> std::io::Resu
             path if path == ECHO.as_bytes() => {
                 stream.write_all(&answer("200 OK", &String::from_utf8_lossy(&head))).await?;
             }
-            path if path == NEED_USER.as_bytes() && !names_somebody(&head) => {
+            path if path == NEED_USER.as_bytes() && !has(IDENTITY, &head) => {
+                stream.write_all(&answers.nobody).await?;
+            }
+            path if path == NEED_TOKEN.as_bytes() && !has(b"authorization", &head) => {
                 stream.write_all(&answers.nobody).await?;
             }
             _ => stream.write_all(&answers.fine).await?,
@@ -88,11 +94,10 @@ fn path(head: &[u8]) -> &[u8] {
     head.split(|&byte| byte == b' ').nth(1).unwrap_or_default()
 }
 
-fn names_somebody(head: &[u8]) -> bool {
+fn has(wanted: &[u8], head: &[u8]) -> bool {
     head.split(|&byte| byte == b'\n').any(|line| {
         let mut parts = line.splitn(2, |&byte| byte == b':');
         let name = parts.next().unwrap_or_default();
-        name.eq_ignore_ascii_case(IDENTITY)
-            && parts.next().is_some_and(|value| !value.trim_ascii().is_empty())
+        name.eq_ignore_ascii_case(wanted) && parts.next().is_some_and(|value| !value.trim_ascii().is_empty())
     })
 }
