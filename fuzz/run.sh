@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds the targets, replays their corpora, and fuzzes each for some seconds.
 # Usage: fuzz/run.sh SECONDS [TARGET…]; without targets all of them. 0 seconds replay only.
+# Seconds are by the clock; what a busy machine made of them is said at the end of each.
 set -euo pipefail
+TIMEFORMAT='took %R s by the clock, %U s of a processor'
 cd "$(dirname "$0")/.."
 
 seconds=${1:?how many seconds each}
@@ -18,10 +20,10 @@ for target in "${targets[@]}"; do
   found=fuzz/target/corpus/$target
   artifacts=fuzz/artifacts/$target/
   mkdir -p "$found" "$artifacts"
-  run=(fuzz/target/"$triple"/release/"$target" -artifact_prefix="$artifacts" -timeout=10 -rss_limit_mb=2048)
+  run=(fuzz/target/"$triple"/release/"$target" -artifact_prefix="$artifacts" -timeout=60 -rss_limit_mb=2048)
   "${run[@]}" -runs=0 fuzz/corpus/"$target" || { status=1; continue; }
   [ "$seconds" -gt 0 ] || continue
-  "${run[@]}" -max_total_time="$seconds" -print_final_stats=1 \
+  time "${run[@]}" -max_total_time="$seconds" -print_final_stats=1 \
     -dict=fuzz/dictionaries/"$target".dict "$found" fuzz/corpus/"$target" || status=1
 done
 exit "$status"
