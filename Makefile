@@ -5,8 +5,12 @@ CHROMIUM ?= /usr/bin/chromium
 NODE_PROJECTS := tests/oidc-provider tests/journey
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
+FUZZ_SECONDS ?= 600
+# All of them when empty.
+FUZZ_TARGETS ?=
 
-.PHONY: help demo test journey check fmt clippy deny doc bench bench-peers instructions pgo node-projects chromium tools
+.PHONY: help demo test journey check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
+	node-projects chromium tools
 
 help:
 	@echo 'make demo    look at it: a gateway, a local PingOne and a service, on this machine'
@@ -15,6 +19,7 @@ help:
 	@echo 'make bench   the gateway against a bare Pingora proxy; bench-peers: others beside them'
 	@echo 'make instructions   instructions per request against those that are kept'
 	@echo 'make pgo     a release build guided by a profile'
+	@echo 'make fuzz    fuzzing, FUZZ_SECONDS for each of FUZZ_TARGETS'
 
 # Names everything that is missing at once, with the line that installs it.
 tools:
@@ -60,6 +65,7 @@ check: fmt clippy test deny doc
 
 fmt:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 clippy: tools
 	cargo clippy --all-targets --all-features -- -D warnings
@@ -84,3 +90,14 @@ instructions: tools
 
 pgo: tools
 	bash benches/pgo.sh
+
+fuzz: fuzz-tools
+	fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# What CI does: every corpus again, then a look around.
+fuzz-smoke: fuzz-tools
+	fuzz/run.sh 20 $(FUZZ_TARGETS)
+
+fuzz-tools: tools
+	@command -v cargo-fuzz >/dev/null || { echo 'missing: cargo-fuzz; cargo install cargo-fuzz --locked' >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo 'missing: c++; on Debian: apt-get install g++' >&2; exit 1; }

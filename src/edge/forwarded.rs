@@ -60,9 +60,13 @@ pub fn client(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Result<Cl
     Ok(client)
 }
 
-/// An address, maybe with a port, an IPv6 one maybe in brackets.
+/// An address, maybe with a port, an IPv6 one maybe in brackets. A zone means something on one machine
+/// alone, so nobody else's address has one.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?.trim_ascii();
+    if entry.contains('%') {
+        return None;
+    }
     let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok();
     let plain = entry.parse::<IpAddr>().ok().or_else(|| bracketed().map(IpAddr::V6));
     let address = plain.or_else(|| entry.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()));
@@ -169,6 +173,8 @@ mod tests {
     #[case::empty_field("10.0.0.1", &[""], "10.0.0.1")]
     #[case::octal("10.0.0.1", &["0203.0.113.7"], "10.0.0.1")]
     #[case::no_text("10.0.0.1", &["ÿ"], "10.0.0.1")]
+    #[case::zone("10.0.0.1", &["fe80::1%1"], "10.0.0.1")]
+    #[case::zone_and_port("10.0.0.1", &["[fe80::1%1]:80"], "10.0.0.1")]
     fn the_client_is_the_right_most_we_do_not_trust(
         #[case] peer: &str,
         #[case] fields: &[&str],

@@ -20,6 +20,7 @@ use pingora::services::background::background_service;
 use crate::admin;
 use crate::config::Config;
 use crate::edge::Edge;
+use crate::gateway::Gateway;
 use crate::telemetry::AccessLog;
 
 /// `shutdown`, resolved.
@@ -51,6 +52,15 @@ pub enum StartError {
     /// A part can't be built from what the configuration names.
     #[error("{0}")]
     Part(String),
+}
+
+/// The gateway of a configuration alone, without listeners or background work: for what drives an
+/// [`Edge`] without a network.
+///
+/// # Errors
+/// [`StartError::Part`].
+pub fn gateway(config: &mut Config) -> Result<Arc<Gateway>, StartError> {
+    compose::compose(config).map(|parts| parts.gateway)
 }
 
 /// Serves until told to stop; the process then ends with the exit status of the design.

@@ -14,7 +14,7 @@ pub fn without_own_cookies<'a>(
     fields: impl IntoIterator<Item = &'a HeaderValue>,
     is_own: impl Fn(&str) -> bool,
 ) -> Option<HeaderValue> {
-    let is_ours = |part: &&[u8]| std::str::from_utf8(name_and_value(part).0).is_ok_and(&is_own);
+    let is_ours = |part: &&[u8]| is_own(&String::from_utf8_lossy(name_and_value(part).0));
     let mut fields = fields.into_iter().peekable();
     let mut kept = Vec::new();
     while let Some(field) = fields.next() {
@@ -52,7 +52,7 @@ pub fn is_own_set_cookie(value: &HeaderValue, is_own: impl Fn(&str) -> bool) -> 
     // A browser stores `=name=value` without a name and sends it as `name=value`.
     let start = first.iter().position(|&byte| byte != b'=' && !byte.is_ascii_whitespace());
     let first = start.and_then(|start| first.get(start..)).unwrap_or_default();
-    std::str::from_utf8(name_and_value(first).0).is_ok_and(is_own)
+    is_own(&String::from_utf8_lossy(name_and_value(first).0))
 }
 
 /// What stands between semicolons. Sealed sessions are long, so they are searched for, not walked.
@@ -143,6 +143,13 @@ mod tests {
         let field = HeaderValue::from_bytes(b"\xff\xfe=1; __Host-vestibule=x; b=\x80").unwrap();
         let sent = without_own_cookies([&field], is_own).unwrap();
         assert_eq!(sent.as_bytes(), b"\xff\xfe=1; b=\x80");
+    }
+
+    #[test]
+    fn a_name_of_ours_that_is_no_text_stays_too() {
+        let field = HeaderValue::from_bytes(b"__Host-vestibule-login-\xff=x; b=2").unwrap();
+        assert_eq!(without_own_cookies([&field], is_own).unwrap(), "b=2");
+        assert!(is_own_set_cookie(&field, is_own));
     }
 
     #[rstest]
