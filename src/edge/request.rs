@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http::Version;
+use http::uri::Scheme as HttpScheme;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as Downstream;
 
@@ -23,6 +24,9 @@ use crate::telemetry::{RequestId, Sender};
 const OWN_BODY: usize = 64 * 1024;
 /// How long such a body may take.
 const OWN_BODY_TIME: Duration = Duration::from_secs(5);
+/// Most bytes of cookies, joined. More are a mistake or an attack, and our answer takes ours from the
+/// browser, so that it gets out of it.
+const COOKIES: usize = 32 * 1024;
 
 /// What the edge has found out about a request head.
 struct Read {
@@ -104,10 +108,12 @@ impl Edge {
         }
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        // HTTP/2 splits cookies as it likes; they are one field.
-        let cookies = request.headers.get_all(http::header::COOKIE).iter().count().saturating_sub(1);
-        let fields = request.headers.len().saturating_sub(cookies);
-        if size > self.limits.head_size || fields > self.limits.head_fields {
+        // HTTP/2 splits cookies as it likes; they are one field, joined by two bytes.
+        let cookies = request.headers.get_all(http::header::COOKIE).iter();
+        let (parts, bytes) =
+            cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2));
+        let fields = request.headers.len().saturating_sub(parts.saturating_sub(1));
+        if size > self.limits.head_size || fields > self.limits.head_fields || bytes > COOKIES + 2 {
             return Err(Problem::HeadTooLarge);
         }
         Ok(())
@@ -168,9 +174,12 @@ fn to_origin_form(request: &mut RequestHeader) {
 fn is_served_target(request: &RequestHeader) -> bool {
     let uri = &request.uri;
     let recovered = uri.path_and_query().map(|target| target.as_str().as_bytes());
-    let whole = recovered == Some(request.raw_path())
-        // HTTP/2 carries the authority beside the path.
-        || request.version == Version::HTTP_2;
+    let whole = if request.version == Version::HTTP_2 {
+        // It carries scheme and authority beside the path.
+        uri.scheme().is_some_and(|scheme| *scheme == HttpScheme::HTTPS || *scheme == HttpScheme::HTTP)
+    } else {
+        recovered == Some(request.raw_path())
+    };
     request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
 }
 

@@ -13,6 +13,8 @@ mod challenges;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod draining;
+#[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod framing;
@@ -20,6 +22,8 @@ mod framing;
 mod headers;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

@@ -1,0 +1,1 @@
+"""A gateway in front of an upstream, as the tests of this folder need them."""
