@@ -27,6 +27,9 @@ const OWN_BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of cookies, joined. More are a mistake or an attack, and our answer takes ours from the
 /// browser, so that it gets out of it.
 const COOKIES: usize = 32 * 1024;
+/// Most fields that HTTP/2 may split them into: each costs far more here than the byte it takes on the
+/// wire, and browsers keep fewer cookies for a site.
+const COOKIE_FIELDS: usize = 512;
 
 /// What the edge has found out about a request head.
 struct Read {
@@ -41,7 +44,14 @@ impl Edge {
         to_origin_form(down.req_header_mut());
         let read = match self.read(down, ctx) {
             Ok(read) => read,
-            Err(problem) => return Ok(self.refused(down, ctx, problem)),
+            Err(problem) => {
+                let refusal = self.refused(down, ctx, problem);
+                if problem == Problem::HeadTooLarge && down.req_header().version == Version::HTTP_2 {
+                    // The client decides how long the answer takes to be written.
+                    forget_fields(down.req_header_mut())?;
+                }
+                return Ok(refusal);
+            }
         };
         let mut body = Bytes::new();
         if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
@@ -113,7 +123,8 @@ impl Edge {
         let (parts, bytes) =
             cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2));
         let fields = request.headers.len().saturating_sub(parts.saturating_sub(1));
-        if size > self.limits.head_size || fields > self.limits.head_fields || bytes > COOKIES + 2 {
+        let cookies_fit = bytes <= COOKIES + 2 && parts <= COOKIE_FIELDS;
+        if size > self.limits.head_size || fields > self.limits.head_fields || !cookies_fit {
             return Err(Problem::HeadTooLarge);
         }
         Ok(())
@@ -167,6 +178,19 @@ fn to_origin_form(request: &mut RequestHeader) {
     }
     let target = uri.path_and_query().cloned().unwrap_or(http::uri::PathAndQuery::from_static("/"));
     request.set_uri(http::Uri::from(target));
+}
+
+/// Leaves of a request what its line in the log needs. A thousand fields may have come as a thousand
+/// bytes, and take a hundred times as much while they wait.
+fn forget_fields(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut kept = RequestHeader::build_no_case(request.method.clone(), b"/", Some(1))?;
+    kept.set_uri(request.uri.clone());
+    kept.set_version(request.version);
+    if let Some(host) = request.headers.get(http::header::HOST) {
+        kept.insert_header(http::header::HOST, host.clone())?;
+    }
+    *request = kept;
+    Ok(())
 }
 
 /// Whether the target is a path that the URI represents whole. What it can't (bytes, a fragment) is

@@ -21,3 +21,20 @@ def recording(emulator):
     with Gateway(upstream.url, issuer=emulator.issuer) as gateway:
         yield gateway, upstream
     upstream.stop()
+
+
+NOTES = []
+
+
+@pytest.fixture
+def note():
+    """Keeps a line of figures for the end of the run."""
+    return NOTES.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what was measured, whether it passed or not."""
+    if NOTES:
+        terminalreporter.section("measured")
+        for line in NOTES:
+            terminalreporter.write_line(line)

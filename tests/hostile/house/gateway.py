@@ -116,6 +116,16 @@ class Gateway:
                 return int(line.split()[1])
         raise AssertionError(f"no {field}: the gateway has ended\n{self.logs()}")
 
+    def sockets(self):
+        """How many sockets it has open."""
+        count = 0
+        for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                count += os.readlink(descriptor).startswith("socket:")
+            except OSError:
+                pass
+        return count
+
     def forget_peak(self):
         """From now on `VmHWM` counts anew."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")

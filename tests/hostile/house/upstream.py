@@ -142,23 +142,23 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n
 def _answer(port, size):
     import asyncio
 
-    answer = ANSWER
-    if size:
-        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
-
-    class Answering(asyncio.Protocol):
-        def connection_made(self, transport):
-            self.transport, self.buffer = transport, b""
-
-        def data_received(self, data):
-            self.buffer += data
-            # Bodies are of no interest here: a head that has ended is answered.
-            while b"\r\n\r\n" in self.buffer:
-                _, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-                self.transport.write(answer)
+    async def answer(reader, writer):
+        # Bodies of requests are of no interest here: a head that has ended is answered.
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                if not size:
+                    writer.write(ANSWER)
+                    continue
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+                for at in range(0, size, 65_536):
+                    writer.write(b"x" * min(65_536, size - at))
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            writer.close()
 
     async def serve():
-        server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", port, backlog=4096)
+        server = await asyncio.start_server(answer, "127.0.0.1", port, backlog=4096)
         await server.serve_forever()
 
     asyncio.run(serve())
