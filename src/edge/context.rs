@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::first_byte::FirstByteWatch;
 use super::forwarded::Client;
+use super::opening::HeldOpening;
 use super::traffic::InFlight;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::gateway::{Answer, Forward};
@@ -45,6 +46,7 @@ pub struct Context {
     pub(super) upstream_time: Option<Duration>,
     pub(super) status: Option<StatusCode>,
     pub(super) first_byte: Option<FirstByteWatch>,
+    pub(super) opening: Option<HeldOpening>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
     pub(super) connect_attempts: u32,
@@ -69,6 +71,7 @@ impl Context {
             upstream_time: None,
             status: None,
             first_byte: None,
+            opening: None,
             body_received: 0,
             upgraded: false,
             connect_attempts: 0,

@@ -11,6 +11,7 @@ mod failure;
 mod first_byte;
 pub mod forwarded;
 pub mod hygiene;
+mod opening;
 mod peer;
 mod redirect;
 mod request;
@@ -45,6 +46,7 @@ use crate::telemetry::AccessLog;
 use context::{Context, Progress};
 use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
+use opening::HeldOpening;
 
 /// One of `listeners`, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +182,8 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
-        let peer = peer::of(&forward.route.upstream, down.req_header())?;
+        let mut peer = peer::of(&forward.route.upstream, down.req_header())?;
+        ctx.opening = peer::asks_for_web_socket(down.req_header()).then(|| HeldOpening::prepare(&mut peer));
         ctx.upstream = peer._address.as_inet().copied();
         ctx.upstream_watch = Some(Stopwatch::start());
         Ok(peer)
@@ -197,6 +200,9 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<()> {
         // Another attempt sends the body again.
         ctx.body_received = 0;
+        if let Some(opening) = &ctx.opening {
+            opening.hold();
+        }
         let first_byte = ctx.forwarding().map(|forward| forward.route.upstream.timeouts.first_byte);
         let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
         ctx.first_byte = shorter.map(|limit| FirstByteWatch::start(connection, limit));
@@ -217,11 +223,14 @@ impl ProxyHttp for Edge {
         &self,
         _down: &mut Downstream,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
         if let Some(watch) = &ctx.first_byte {
             watch.progress();
+        }
+        if let Some(opening) = ctx.opening.as_ref().filter(|_| end) {
+            opening.release_soon();
         }
         ctx.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };

@@ -1,8 +1,10 @@
 """A cap on what a process may use, where the machine lets us set one."""
 
+import itertools
 import os
 from pathlib import Path
 
+NUMBERS = itertools.count()
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
 
@@ -25,7 +27,7 @@ class Cgroup:
 
 def cgroup_of(limit):
     """A group with this limit in bytes; none where groups can't be made."""
-    name = f"vestibule-hostile-{os.getpid()}"
+    name = f"vestibule-hostile-{os.getpid()}-{next(NUMBERS)}"
     for folder, limit_file in ((V1 / name, "memory.limit_in_bytes"), (V2 / name, "memory.max")):
         if not (folder.parent / "cgroup.procs").exists():
             continue
