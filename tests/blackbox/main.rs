@@ -41,4 +41,6 @@ mod sign_on;
 #[cfg(test)]
 mod sign_out;
 #[cfg(test)]
+mod tails;
+#[cfg(test)]
 mod upstreams;

@@ -166,7 +166,8 @@ class Connection:
                     one.status, one.fields = int(fields.get(":status", 0)), fields
             elif isinstance(frame, DataFrame):
                 if acknowledge and frame.data:
-                    self.send(WindowUpdateFrame(0, window_increment=len(frame.data)).serialize())
+                    for granted in (0, frame.stream_id):
+                        self.send(WindowUpdateFrame(granted, window_increment=len(frame.data)).serialize())
                 if one is not None:
                     one.body += frame.data
             elif isinstance(frame, RstStreamFrame) and one is not None:
