@@ -3,18 +3,20 @@
 
 CHROMIUM ?= /usr/bin/chromium
 NODE_PROJECTS := tests/oidc-provider tests/journey
+HOSTILE_VENV := target/hostile-venv
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
 FUZZ_SECONDS ?= 600
 # All of them when empty.
 FUZZ_TARGETS ?=
 
-.PHONY: help demo test journey check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
+.PHONY: help demo test journey hostile check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
 	node-projects chromium tools
 
 help:
 	@echo 'make demo    look at it: a gateway, a local PingOne and a service, on this machine'
 	@echo 'make test    all tests, in a browser, too; installs what they need'
+	@echo 'make hostile what clients do that mean harm: raw HTTP/2, floods, slow ones, WebSockets'
 	@echo 'make check   fmt, clippy, test, deny, doc'
 	@echo 'make bench   the gateway against a bare Pingora proxy; bench-peers: others beside them'
 	@echo 'make instructions   instructions per request against those that are kept'
@@ -40,10 +42,24 @@ demo: tools
 test: tools node-projects
 	cargo test --all-features
 	$(MAKE) journey
+	$(MAKE) hostile
 
 journey: node-projects chromium
 	cargo build
 	CHROMIUM=$(CHROMIUM) bash tests/journey/run.sh
+
+# HOSTILE=full: sizes and times of the contract, half an hour, meant for VESTIBULE=target/release/vestibule.
+hostile: tools $(HOSTILE_VENV)/installed
+	@command -v slowhttptest >/dev/null || { echo 'missing: slowhttptest; on Debian: apt-get install slowhttptest' >&2; exit 1; }
+	@command -v openssl >/dev/null || { echo 'missing: openssl; on Debian: apt-get install openssl' >&2; exit 1; }
+	cargo build
+	ulimit -n "$$(ulimit -Hn)" && cd tests/hostile && ../../$(HOSTILE_VENV)/bin/python -B -m pytest -q --tb=short -p no:cacheprovider
+
+$(HOSTILE_VENV)/installed: tests/hostile/requirements.txt
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo 'missing: venv for Python; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	python3 -m venv $(HOSTILE_VENV)
+	$(HOSTILE_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 node-projects: $(NODE_PROJECTS:%=%/node_modules/.package-lock.json)
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::first_byte::FirstByteWatch;
 use super::forwarded::Client;
+use super::opening::HeldOpening;
 use super::slow_stream::SlowStreamWatch;
 use super::traffic::InFlight;
 use super::wire::Connection;
@@ -51,6 +52,7 @@ pub struct Context {
     pub(super) slow_stream: Option<SlowStreamWatch>,
     /// The client's HTTP/1 connection.
     pub(super) connection: Option<Arc<Connection>>,
+    pub(super) opening: Option<HeldOpening>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
     pub(super) connect_attempts: u32,
@@ -77,6 +79,7 @@ impl Context {
             first_byte: None,
             slow_stream: None,
             connection: None,
+            opening: None,
             body_received: 0,
             upgraded: false,
             connect_attempts: 0,

@@ -12,6 +12,7 @@ mod failure;
 mod first_byte;
 pub mod forwarded;
 pub mod hygiene;
+mod opening;
 mod peer;
 mod redirect;
 mod request;
@@ -51,6 +52,7 @@ use connection::ConnectionLimits;
 use context::{Context, Progress};
 use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
+use opening::HeldOpening;
 use slow_stream::SlowStreamWatch;
 use wire::{Behind, Connection};
 
@@ -203,7 +205,8 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
-        let peer = peer::of(&forward.route.upstream, down.req_header())?;
+        let mut peer = peer::of(&forward.route.upstream, down.req_header())?;
+        ctx.opening = peer::asks_for_web_socket(down.req_header()).then(|| HeldOpening::prepare(&mut peer));
         ctx.upstream = peer._address.as_inet().copied();
         ctx.upstream_watch = Some(Stopwatch::start());
         Ok(peer)
@@ -220,6 +223,9 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<()> {
         // Another attempt sends the body again.
         ctx.body_received = 0;
+        if let Some(opening) = &ctx.opening {
+            opening.hold();
+        }
         let first_byte = ctx.forwarding().map(|forward| forward.route.upstream.timeouts.first_byte);
         let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
         ctx.first_byte = shorter.map(|limit| FirstByteWatch::start(connection, limit));
@@ -250,6 +256,9 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<()> {
         if let Some(watch) = &ctx.first_byte {
             watch.progress();
+        }
+        if let Some(opening) = ctx.opening.as_ref().filter(|_| end) {
+            opening.release_soon();
         }
         let received = body.as_ref().map_or(0, Bytes::len);
         match &ctx.slow_stream {

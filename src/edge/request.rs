@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http::Version;
+use http::uri::Scheme as HttpScheme;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as Downstream;
 
@@ -23,6 +24,12 @@ use crate::telemetry::{RequestId, Sender};
 const OWN_BODY: usize = 64 * 1024;
 /// How long such a body may take.
 const OWN_BODY_TIME: Duration = Duration::from_secs(5);
+/// Most bytes of cookies, joined. More are a mistake or an attack, and our answer takes ours from the
+/// browser, so that it gets out of it.
+const COOKIES: usize = 32 * 1024;
+/// Most fields that HTTP/2 may split them into: each costs far more here than the byte it takes on the
+/// wire, and browsers keep fewer cookies for a site.
+const COOKIE_FIELDS: usize = 512;
 
 /// What the edge has found out about a request head.
 struct Read {
@@ -37,7 +44,14 @@ impl Edge {
         to_origin_form(down.req_header_mut());
         let read = match self.read(down, ctx) {
             Ok(read) => read,
-            Err(problem) => return Ok(self.refused(down, ctx, problem)),
+            Err(problem) => {
+                let refusal = self.refused(down, ctx, problem);
+                if problem == Problem::HeadTooLarge && down.req_header().version == Version::HTTP_2 {
+                    // The client decides how long the answer takes to be written.
+                    forget_fields(down.req_header_mut())?;
+                }
+                return Ok(refusal);
+            }
         };
         let mut body = Bytes::new();
         if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
@@ -104,10 +118,13 @@ impl Edge {
         }
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        // HTTP/2 splits cookies as it likes; they are one field.
-        let cookies = request.headers.get_all(http::header::COOKIE).iter().count().saturating_sub(1);
-        let fields = request.headers.len().saturating_sub(cookies);
-        if size > self.limits.head_size || fields > self.limits.head_fields {
+        // HTTP/2 splits cookies as it likes; they are one field, joined by two bytes.
+        let cookies = request.headers.get_all(http::header::COOKIE).iter();
+        let (parts, bytes) =
+            cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2));
+        let fields = request.headers.len().saturating_sub(parts.saturating_sub(1));
+        let cookies_fit = bytes <= COOKIES + 2 && parts <= COOKIE_FIELDS;
+        if size > self.limits.head_size || fields > self.limits.head_fields || !cookies_fit {
             return Err(Problem::HeadTooLarge);
         }
         Ok(())
@@ -163,14 +180,30 @@ fn to_origin_form(request: &mut RequestHeader) {
     request.set_uri(http::Uri::from(target));
 }
 
+/// Leaves of a request what its line in the log needs. A thousand fields may have come as a thousand
+/// bytes, and take a hundred times as much while they wait.
+fn forget_fields(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut kept = RequestHeader::build_no_case(request.method.clone(), b"/", Some(1))?;
+    kept.set_uri(request.uri.clone());
+    kept.set_version(request.version);
+    if let Some(host) = request.headers.get(http::header::HOST) {
+        kept.insert_header(http::header::HOST, host.clone())?;
+    }
+    *request = kept;
+    Ok(())
+}
+
 /// Whether the target is a path that the URI represents whole. What it can't (bytes, a fragment) is
 /// refused: it would be sent on as received.
 fn is_served_target(request: &RequestHeader) -> bool {
     let uri = &request.uri;
     let recovered = uri.path_and_query().map(|target| target.as_str().as_bytes());
-    let whole = recovered == Some(request.raw_path())
-        // HTTP/2 carries the authority beside the path.
-        || request.version == Version::HTTP_2;
+    let whole = if request.version == Version::HTTP_2 {
+        // It carries scheme and authority beside the path.
+        uri.scheme().is_some_and(|scheme| *scheme == HttpScheme::HTTPS || *scheme == HttpScheme::HTTP)
+    } else {
+        recovered == Some(request.raw_path())
+    };
     request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
 }
 

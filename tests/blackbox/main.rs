@@ -15,6 +15,8 @@ mod commands;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod draining;
+#[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod framing;
@@ -22,6 +24,8 @@ mod framing;
 mod headers;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -40,5 +44,7 @@ mod sign_on;
 mod sign_out;
 #[cfg(test)]
 mod slow_clients;
+#[cfg(test)]
+mod tails;
 #[cfg(test)]
 mod upstreams;

@@ -234,3 +234,22 @@ fn a_service_may_be_given_by_name() {
         site.gateway.logs().contains("nowhere.invalid").then_some(())
     });
 }
+
+#[test]
+fn a_web_socket_stays_open_however_quick_its_upstream_is() {
+    use crate::support::websocket;
+    let site = Site::start();
+    site.upstream.at("/public/socket", Behaviour::WebsocketEcho);
+    let mut sockets: Vec<_> = (0..100)
+        .map(|_| {
+            let mut raw = raw::Raw::connect(site.gateway.port());
+            let opening = websocket::request(&site.gateway.host(), "/public/socket", "");
+            assert_eq!(raw.send(opening).response().expect("an answer").status, 101);
+            raw
+        })
+        .collect();
+    for socket in &mut sockets {
+        let answer = websocket::answer("hello");
+        assert_eq!(socket.send(websocket::frame("hello")).bytes(answer.len()), answer);
+    }
+}

@@ -40,6 +40,8 @@ pub(crate) enum Behaviour {
     Early413,
     /// Answers until close, ending its side of the connection alone.
     HalfClose,
+    /// A chunked body of this many pieces of 1,000 bytes, one after each pause.
+    Drips(usize, Duration),
 }
 
 /// A request as it arrived.
@@ -224,6 +226,14 @@ fn serve(stream: TcpStream, connection: usize, record: &Shared) -> io::Result<()
             Behaviour::HalfClose => {
                 out.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil close")?;
                 out.shutdown(Shutdown::Write)?;
+            }
+            Behaviour::Drips(pieces, pause) => {
+                out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                for _ in 0..pieces {
+                    thread::sleep(pause);
+                    out.write_all(format!("3e8\r\n{}\r\n", "d".repeat(1_000)).as_bytes())?;
+                }
+                out.write_all(b"0\r\n\r\n")?;
             }
             _ => out.write_all(&echo(&request))?,
         }
