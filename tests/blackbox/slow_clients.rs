@@ -10,7 +10,9 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::json;
 use vestibule::clock::Stopwatch;
 
+use crate::support::config::Config;
 use crate::support::eventually;
+use crate::support::listener::free_port;
 use crate::support::raw::{Closed, Raw};
 use crate::support::site::Site;
 use crate::support::upstream::Behaviour;
@@ -217,14 +219,19 @@ type Tls = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
 impl House {
     fn open() -> Self {
+        Self::with(|config| config)
+    }
+
+    fn with(edit: impl FnOnce(Config) -> Config) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let site = Site::with(|config, _| {
-            config
+            let config = config
                 .tls(&certificate, &key)
                 .set("/limits/head/time", json!("1s"))
-                .set("/limits/body_rate", json!({ "min": "1KiB", "after": "1s" }))
+                .set("/limits/body_rate", json!({ "min": "1KiB", "after": "1s" }));
+            edit(config)
         });
         Self { site, certificate }
     }
@@ -241,6 +248,24 @@ impl House {
         client.complete_io(&mut stream).unwrap();
         Tls::new(client, stream)
     }
+}
+
+#[test]
+fn a_listener_that_only_redirects_has_the_same_clock() {
+    let plain = free_port();
+    let house = House::with(|config| {
+        let tls = config.listener();
+        let redirect = json!({ "address": format!("127.0.0.1:{plain}"), "redirect_to_https": true });
+        config.set("/listeners", json!([tls, redirect]))
+    });
+    let head = format!("GET /public/x HTTP/1.1\r\nHost: {}\r\n\r\n", house.site.gateway.host());
+    let mut raw = Raw::connect(plain);
+    let response = raw.send(&head).response().expect("an answer");
+    assert_eq!((response.status, raw.rest().1), (308, Closed::Yes), "{}", response.everything());
+    let watch = Stopwatch::start();
+    let mut raw = Raw::connect(plain);
+    assert_eq!(raw.send("GET /public/x HTTP/1.1\r\n").response().expect("an answer").status, 408);
+    is_about_a_second(watch);
 }
 
 #[test]

@@ -98,6 +98,11 @@ impl Config {
         )
     }
 
+    /// The first listener as it stands.
+    pub(crate) fn listener(&self) -> Value {
+        self.value.pointer("/listeners/0").cloned().unwrap_or_default()
+    }
+
     /// Writes a file that only its owner can read; `{ "file": NAME }` refers to it.
     pub(crate) fn file(&self, name: &str, content: &str) {
         let path = self.folder.path().join(name);
