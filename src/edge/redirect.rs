@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use super::wire::Connection;
 use crate::gateway::Gateway;
 use crate::route::origin::Authority;
 use crate::route::path;
@@ -39,6 +40,9 @@ impl RedirectToHttps {
 #[async_trait]
 impl ServeHttp for RedirectToHttps {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if let Some(connection) = Connection::of(session.digest()) {
+            connection.head_read(session.req_header());
+        }
         // Whoever follows it goes to another port: nothing more is expected here.
         session.set_keepalive(None);
         let mut response = Response::new(Vec::new());

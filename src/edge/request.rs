@@ -14,6 +14,7 @@ use pingora::proxy::Session as Downstream;
 
 use super::context::Context;
 use super::forwarded::{self, Client};
+use super::wire::RequestLine;
 use super::{Edge, hygiene, is_refused_method};
 use crate::gateway::{Inbound, Outcome, ServedOrigin};
 use crate::pages::Problem;
@@ -85,12 +86,17 @@ impl Edge {
         let sender = if trusted { Sender::TrustedProxy } else { Sender::Anyone };
         ctx.request_id = RequestId::of(request.headers.get("x-request-id"), sender);
         self.check_limits(request)?;
+        if ctx.connection.as_ref().is_some_and(|connection| connection.request_line() == RequestLine::Odd) {
+            return Err(Problem::MalformedPath);
+        }
         self.check_framing(down)?;
         let client = forwarded::client(peer, &self.trusted_proxies, &request.headers)
             .map_err(|_| Problem::MalformedHost)?;
         ctx.client = Some(client.address);
         let asked = hygiene::read_host(&request.uri, &request.headers).map_err(|_| Problem::MalformedHost)?;
         // A trusted proxy knows what the browser typed.
+        // One host's connection is no way to another: their TLS may differ. A proxy in front names us.
+        let is_for_host = trusted || ctx.connection.as_ref().is_none_or(|c| c.is_for(&asked.host));
         let authority = client.host.clone().unwrap_or(asked);
         let origin = self.gateway.origins.named_by(&authority).cloned();
         let over_tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
@@ -100,7 +106,7 @@ impl Edge {
                 Scheme::Https => over_tls || trusted || peer.to_canonical().is_loopback(),
                 Scheme::Http => !over_tls,
             };
-            if !fits {
+            if !fits || !is_for_host {
                 return Err(Problem::Misdirected);
             }
         }

@@ -17,6 +17,9 @@ use crate::telemetry::AccessLog;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long after the listeners close a request just accepted may take to show.
 const SETTLE: Duration = Duration::from_millis(250);
+/// How long after the last request HTTP/2 clients may take to fetch what they were answered and to say
+/// goodbye. One that has vanished says nothing.
+const DELIVERY: Duration = Duration::from_secs(5);
 
 /// What the process knows about its own end.
 #[derive(Debug)]
@@ -48,10 +51,14 @@ impl Lifecycle {
     async fn drain(self: Arc<Self>) {
         tokio::time::sleep(SETTLE).await;
         let mut waited = SETTLE;
+        let mut delivering = Duration::ZERO;
         while waited < self.config.grace {
             if self.traffic.in_flight() == 0 {
-                tracing::info!("drained");
-                self.exit(0);
+                if self.traffic.lingering() == 0 || delivering >= DELIVERY {
+                    tracing::info!("drained");
+                    self.exit(0);
+                }
+                delivering += LOOK;
             }
             tokio::time::sleep(LOOK).await;
             waited += LOOK;

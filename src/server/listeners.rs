@@ -21,7 +21,7 @@ use super::compose::Parts;
 use crate::admin::{Admin, AdminAddress, Health, Readiness};
 use crate::config::Config;
 use crate::edge::connection::{Address, Admission, Entrance, Handshake, Listener};
-use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps, Wire};
+use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps, Traffic, Wire};
 
 /// Addresses that are ours from the start: what can't be had is told before anything else happens,
 /// and nobody else can take them while the rest is built.
@@ -70,12 +70,13 @@ pub(super) fn add(
     claimed: Claimed,
     edge: Edge,
     parts: &Parts,
+    traffic: &Arc<Traffic>,
 ) -> Result<Vec<Arc<Certificates>>, StartError> {
     let limits = &config.limits;
     let admission =
         Admission::new(limits.connections, config.trusted_proxies.clone(), Arc::clone(&parts.metrics));
     let wire = Wire::new(limits.clone(), Arc::clone(&parts.metrics));
-    let entrance = Entrance::new(admission, wire);
+    let entrance = Entrance::new(admission, wire, Arc::clone(traffic));
     let (mut edges, mut redirected, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for (listener, bound) in config.listeners.iter().zip(claimed.listeners) {
         let plain = |listener| Address { listener, handshake: None };

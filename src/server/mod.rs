@@ -94,7 +94,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
         access_log,
         lifecycle.traffic(),
     );
-    let certificates = listeners::add(&mut server, &config, claimed, edge, &parts)?;
+    let certificates = listeners::add(&mut server, &config, claimed, edge, &parts, &lifecycle.traffic())?;
     let health = Arc::new(admin::Health::new(
         lifecycle.readiness(),
         parts.gateway,

@@ -104,6 +104,8 @@ labels! {
         BodyRate => "body_rate",
         /// A chunk of a request body wasn't one.
         Chunk => "chunk",
+        /// A head that Pingora couldn't read, or a CONNECT: answered before the gateway saw it.
+        Unreadable => "unreadable",
     }
 }
 

@@ -184,3 +184,33 @@ fn new_certificate_files_answer_and_open_connections_go_on() {
     assert!(!trusts(&old));
     answers(&site, &mut open).expect("the open connection goes on");
 }
+
+#[test]
+fn a_connection_made_for_one_host_is_no_way_to_another() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let made =
+        rcgen::generate_simple_self_signed(["localhost".to_owned(), "other.localhost".to_owned()]).unwrap();
+    let certificate = made.cert.pem();
+    let site = Site::with(|config, _| {
+        let config = config.tls(&certificate, &made.signing_key.serialize_pem());
+        let port = config.port();
+        let origins = ["localhost", "other.localhost"].map(|host| format!("https://{host}:{port}"));
+        config.set("/origins", json!(origins))
+    });
+    let config = client(&certificate, rustls::ALL_VERSIONS);
+    let ask = |server_name: &str, host: &str| {
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, site.gateway.port())).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from(server_name.to_owned()).unwrap();
+        let mut tls = StreamOwned::new(ClientConnection::new(Arc::clone(&config), name).unwrap(), tcp);
+        write!(tls, "GET /public/x HTTP/1.1\r\nHost: {host}:{}\r\n\r\n", site.gateway.port()).unwrap();
+        let mut start = [0; 12];
+        tls.read_exact(&mut start).unwrap();
+        String::from_utf8_lossy(&start).into_owned()
+    };
+    assert_eq!(ask("localhost", "localhost"), "HTTP/1.1 200");
+    assert_eq!(ask("other.localhost", "OTHER.localhost."), "HTTP/1.1 200");
+    assert_eq!(ask("other.localhost", "localhost"), "HTTP/1.1 421");
+    assert_eq!(ask("localhost", "other.localhost"), "HTTP/1.1 421");
+    assert_eq!(site.upstream.requests_to("/public/x").len(), 2);
+}

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
+use pingora::protocols::{ALPN, Ssl as _};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Admission, Handshake, Transport};
-use crate::edge::Wire;
+use crate::edge::{Traffic, Wire};
 
 /// Rest after an accept that failed for want of descriptors or memory: others must go first.
 const REST: Duration = Duration::from_millis(100);
@@ -30,13 +31,14 @@ pub struct Address {
 pub struct Entrance {
     admission: Arc<Admission>,
     wire: Wire,
+    traffic: Arc<Traffic>,
 }
 
 impl Entrance {
-    /// Room as `admission` has it, bytes under the guard of `wire`.
+    /// Room as `admission` has it, bytes under the guard of `wire`, told to `traffic`.
     #[must_use]
-    pub fn new(admission: Admission, wire: Wire) -> Self {
-        Self { admission: Arc::new(admission), wire }
+    pub fn new(admission: Admission, wire: Wire, traffic: Arc<Traffic>) -> Self {
+        Self { admission: Arc::new(admission), wire, traffic }
     }
 }
 
@@ -126,10 +128,13 @@ impl<A: ServerApp + Send + Sync + 'static> Door<A> {
         // Over a limit it is closed at once: an answer would cost more than the client paid.
         let Some(admitted) = self.entrance.admission.admit(peer.ip()) else { return };
         let (app, handshake) = (Arc::clone(&self.app), self.handshake.clone());
-        let (wire, shutdown) = (self.entrance.wire.clone(), self.shutdown.clone());
+        let (entrance, shutdown) = (self.entrance.clone(), self.shutdown.clone());
         tokio::spawn(async move {
             if let Some(transport) = transport(stream, peer, handshake).await {
-                let mut stream = Some(wire.guard(Box::new(transport)));
+                let http2 = matches!(transport.selected_alpn_proto(), Some(ALPN::H2));
+                let _lingering = http2.then(|| entrance.traffic.linger());
+                let server_name = transport.server_name().map(str::to_owned);
+                let mut stream = Some(entrance.wire.guard(Box::new(transport), server_name.as_deref()));
                 while let Some(next) = stream.take() {
                     stream = app.process_new(next, &shutdown).await;
                 }

@@ -21,6 +21,7 @@ use super::alarm::Alarm;
 use super::http1::Gate;
 use super::http2::Frames;
 use super::{Connection, Fault};
+use crate::telemetry::labels::ConnectionEnd;
 use crate::telemetry::metrics::Metrics;
 
 /// The whole answer to a head that takes too long. No phase of ours has run, and no page is read by
@@ -31,44 +32,35 @@ const HEAD_TIME_OUT: &[u8] =
 /// A client's stream under guard.
 pub(super) struct Guarded {
     stream: Stream,
-    protocol: Protocol,
+    connection: Arc<Connection>,
+    /// Carries the connection to the phases of each request.
+    digest: Arc<ProxyDigest>,
+    /// Of an HTTP/2 connection.
+    frames: Option<Frames>,
     alarm: Alarm,
     metrics: Arc<Metrics>,
     /// A write must stop the clock of a body.
     heeds_writes: bool,
 }
 
-/// What is spoken on it.
-pub(super) enum Protocol {
-    /// HTTP/1.
-    Http1 {
+impl Guarded {
+    /// A guard over a connection that speaks HTTP/2 if there are `frames`, HTTP/1 if not.
+    pub(super) fn new(
+        stream: Stream,
         connection: Arc<Connection>,
-        /// Carries the connection to the phases of each request.
-        digest: Arc<ProxyDigest>,
-    },
-    /// HTTP/2.
-    Http2(Frames),
-}
-
-impl Protocol {
-    /// HTTP/1, and a way for the edge to find the connection again.
-    pub(super) fn http1(connection: Connection) -> Self {
-        let connection = Arc::new(connection);
+        frames: Option<Frames>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         // Pingora means it for the answer of a CONNECT proxy; there was none.
         let (parts, ()) = http::Response::new(()).into_parts();
         let user_data: Box<dyn std::any::Any + Send + Sync> = Box::new(Arc::clone(&connection));
         let digest = ProxyDigest::new(Box::new(ResponseHeader::from(parts)), Some(user_data));
-        Self::Http1 { connection, digest: Arc::new(digest) }
-    }
-}
-
-impl Guarded {
-    pub(super) fn new(stream: Stream, protocol: Protocol, metrics: Arc<Metrics>) -> Self {
-        Self { stream, protocol, alarm: Alarm::default(), metrics, heeds_writes: false }
+        let (digest, alarm) = (Arc::new(digest), Alarm::default());
+        Self { stream, connection, digest, frames, alarm, metrics, heeds_writes: false }
     }
 
     fn read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Protocol::Http2(frames) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
         let before = buf.filled().len();
         let in_time = match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => frames.pass(buf.filled().get(before..).unwrap_or_default()),
@@ -90,15 +82,11 @@ impl Guarded {
     }
 
     fn read_http1(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, protocol: Protocol::Http1 { connection, .. }, alarm, metrics, heeds_writes } =
-            self
-        else {
-            return Poll::Ready(Ok(()));
-        };
+        let Self { stream, connection, alarm, metrics, heeds_writes, .. } = self;
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let mut http1 = connection.lock();
+        let Some(mut http1) = connection.http1() else { return Poll::Ready(Ok(())) };
         loop {
             match http1.gate() {
                 Gate::Open => {}
@@ -156,9 +144,13 @@ impl Guarded {
     fn writes(&mut self) {
         if self.heeds_writes {
             self.heeds_writes = false;
-            if let Protocol::Http1 { connection, .. } = &self.protocol {
-                connection.lock().writes();
+            if let Some(mut http1) = self.connection.http1() {
+                http1.writes();
             }
+        }
+        // Pingora answers by itself what it can't read, and tells nobody else.
+        if self.connection.answers_unseen() {
+            self.metrics.connection_closed(ConnectionEnd::Unreadable);
         }
     }
 }
@@ -174,10 +166,7 @@ fn refuse_head(stream: &mut Stream, cx: &mut Context<'_>) {
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match this.protocol {
-            Protocol::Http1 { .. } => this.read_http1(cx, buf),
-            Protocol::Http2(_) => this.read_http2(cx, buf),
-        }
+        if this.frames.is_some() { this.read_http2(cx, buf) } else { this.read_http1(cx, buf) }
     }
 }
 
@@ -261,10 +250,7 @@ impl GetTimingDigest for Guarded {
 
 impl GetProxyDigest for Guarded {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        match &self.protocol {
-            Protocol::Http1 { digest, .. } => Some(Arc::clone(digest)),
-            Protocol::Http2(_) => self.stream.get_proxy_digest(),
-        }
+        Some(Arc::clone(&self.digest))
     }
 
     fn set_proxy_digest(&mut self, digest: ProxyDigest) {

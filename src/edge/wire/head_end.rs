@@ -12,6 +12,21 @@ pub(super) struct HeadEnd {
     /// Empty lines before the request line count for nothing
     /// ([RFC 9112 §2.2](https://www.rfc-editor.org/rfc/rfc9112#section-2.2)).
     begun: bool,
+    /// Blanks in the request line so far.
+    blanks: u8,
+    /// The request line so far ends in a CR.
+    ends_in_cr: bool,
+    odd: bool,
+}
+
+/// How a request line came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::edge) enum RequestLine {
+    /// Three words of visible ASCII, one blank between them
+    /// ([RFC 9112 §3](https://www.rfc-editor.org/rfc/rfc9112#section-3)).
+    Plain,
+    /// Anything else. Pingora makes such a target one that it can parse by percent-encoding.
+    Odd,
 }
 
 /// What the line has so far.
@@ -28,17 +43,47 @@ impl HeadEnd {
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut start = 0;
         for lf in memchr_iter(b'\n', bytes) {
-            let line = self.line.and(bytes.get(start..lf).unwrap_or_default());
+            let more = bytes.get(start..lf).unwrap_or_default();
+            if !self.begun {
+                self.read_request_line(more);
+            }
+            let line = self.line.and(more);
             start = lf + 1;
             self.line = Line::Nothing;
+            if !self.begun {
+                self.ends_in_cr = false;
+            }
             if line == Line::More {
                 self.begun = true;
             } else if self.begun {
                 return Some(start);
             }
         }
-        self.line = self.line.and(bytes.get(start..).unwrap_or_default());
+        let rest = bytes.get(start..).unwrap_or_default();
+        if !self.begun {
+            self.read_request_line(rest);
+        }
+        self.line = self.line.and(rest);
         None
+    }
+
+    /// How the request line came; to be asked once the end is found.
+    pub(super) const fn request_line(&self) -> RequestLine {
+        if self.odd || self.blanks != 2 { RequestLine::Odd } else { RequestLine::Plain }
+    }
+
+    fn read_request_line(&mut self, more: &[u8]) {
+        if more.is_empty() {
+            return;
+        }
+        // A CR is the line's own end only if nothing else comes before the LF.
+        self.odd |= self.ends_in_cr;
+        let text = more.strip_suffix(b"\r");
+        self.ends_in_cr = text.is_some();
+        for &byte in text.unwrap_or(more) {
+            self.blanks = self.blanks.saturating_add(u8::from(byte == b' '));
+            self.odd |= byte != b' ' && !byte.is_ascii_graphic();
+        }
     }
 }
 
@@ -70,6 +115,27 @@ mod tests {
     fn finds_the_empty_line(#[case] head: &str, #[case] behind: &str) {
         let bytes = format!("{head}{behind}");
         assert_eq!(HeadEnd::default().find(bytes.as_bytes()), Some(head.len()));
+    }
+
+    #[rstest]
+    #[case::usual("GET /a?b=%20 HTTP/1.1", RequestLine::Plain)]
+    #[case::marks("GET /\"<>{}|^` HTTP/1.1", RequestLine::Plain)]
+    #[case::blank("GET /a b HTTP/1.1", RequestLine::Odd)]
+    #[case::two_blanks("GET  / HTTP/1.1", RequestLine::Odd)]
+    #[case::blank_at_the_end("GET / HTTP/1.1 ", RequestLine::Odd)]
+    #[case::tab("GET\t/ HTTP/1.1", RequestLine::Odd)]
+    #[case::carriage_return("GET /a\rb HTTP/1.1", RequestLine::Odd)]
+    #[case::carriage_return_at_the_end("GET / HTTP/1.1\r", RequestLine::Odd)]
+    #[case::nul("GET /\0 HTTP/1.1", RequestLine::Odd)]
+    #[case::delete("GET /\x7f HTTP/1.1", RequestLine::Odd)]
+    #[case::beyond_ascii("GET /\u{e9} HTTP/1.1", RequestLine::Odd)]
+    fn tells_how_the_request_line_came(#[case] line: &str, #[case] came: RequestLine) {
+        let head = format!("\r\n{line}\r\nHost: caf\u{e9} a b c\r\n\r\n");
+        for cut in 1..head.len() {
+            let mut end = HeadEnd::default();
+            let found = head.as_bytes().chunks(cut).filter_map(|piece| end.find(piece)).next();
+            assert_eq!((found.is_some(), end.request_line()), (true, came), "{cut}");
+        }
     }
 
     #[rstest]

@@ -9,7 +9,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::time::Instant;
 
 use super::chunked::{Checked, Chunks};
-use super::head_end::HeadEnd;
+use super::head_end::{HeadEnd, RequestLine};
 use super::pace::{BodyRate, Pace};
 use super::{Expectation, Fault, Framing};
 
@@ -24,6 +24,8 @@ pub(super) struct Http1 {
     place: Place,
     /// A byte of the head has come: the client waits for an answer.
     begun: bool,
+    /// How the last request line came.
+    request_line: RequestLine,
     /// Bytes that have come and that Pingora may not have yet.
     held: BytesMut,
 }
@@ -84,7 +86,14 @@ impl Http1 {
     /// A connection accepted now.
     pub(super) fn new(head_time: Duration, body_rate: BodyRate, now: Instant) -> Self {
         let place = Place::Head { end: HeadEnd::default(), due: now.checked_add(head_time) };
-        Self { head_time, body_rate, place, begun: false, held: BytesMut::new() }
+        Self {
+            head_time,
+            body_rate,
+            place,
+            begun: false,
+            request_line: RequestLine::Plain,
+            held: BytesMut::new(),
+        }
     }
 
     /// What Pingora's wish to read means now.
@@ -132,6 +141,7 @@ impl Http1 {
             Place::Head { end, due } => {
                 self.begun = true;
                 if let Some(length) = end.find(bytes) {
+                    self.request_line = end.request_line();
                     self.place = Place::HeadRead { due: *due };
                     return length;
                 }
@@ -197,6 +207,11 @@ impl Http1 {
             Place::Ended(fault) => fault,
             _ => None,
         }
+    }
+
+    /// How the request line of the request under way came.
+    pub(super) const fn request_line(&self) -> RequestLine {
+        self.request_line
     }
 
     /// The edge has the head and says what follows. True when bytes lie behind the whole request

@@ -21,6 +21,7 @@ pub use pace::BodyRate;
 pub(super) use pace::Pace;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -29,9 +30,11 @@ use pingora::protocols::{ALPN, Digest, Stream};
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::route::origin::{Authority, Host};
 use crate::telemetry::labels::ConnectionEnd;
 use crate::telemetry::metrics::Metrics;
-use guarded::{Guarded, Protocol};
+use guarded::Guarded;
+pub(super) use head_end::RequestLine;
 use http1::Http1;
 use http2::Frames;
 
@@ -49,27 +52,35 @@ impl Wire {
         Self { limits, metrics }
     }
 
-    /// The stream that Pingora is to read in place of this one. Its time begins now: TLS, if any, is
-    /// already spoken.
+    /// The stream that Pingora is to read in place of this one, whose handshake, if any, asked for
+    /// `server_name`. Its time begins now.
     #[must_use]
-    pub fn guard(&self, stream: Stream) -> Stream {
+    pub fn guard(&self, stream: Stream, server_name: Option<&str>) -> Stream {
         let now = Instant::now();
         let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
-        let protocol = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            Protocol::Http2(Frames::new(head_time, body_rate, now))
+        let server_name = server_name.map(|name| Authority::parse(name).ok().map(|name| name.host));
+        let connection = |http1| Connection { server_name, announced: AtomicBool::new(false), http1 };
+        let (connection, frames) = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            (connection(None), Some(Frames::new(head_time, body_rate, now)))
         } else {
-            let http1 = Http1::new(head_time, body_rate, now);
-            Protocol::http1(Connection(Mutex::new(http1)))
+            (connection(Some(Mutex::new(Http1::new(head_time, body_rate, now)))), None)
         };
-        Box::new(Guarded::new(stream, protocol, Arc::clone(&self.metrics)))
+        Box::new(Guarded::new(stream, Arc::new(connection), frames, Arc::clone(&self.metrics)))
     }
 }
 
-/// A guarded HTTP/1 connection, as the phases of a request know it.
-pub(super) struct Connection(Mutex<Http1>);
+/// A guarded connection, as the phases of a request know it.
+pub(super) struct Connection {
+    /// The name asked for in the TLS handshake: none, or one that may be no host.
+    server_name: Option<Option<Host>>,
+    /// The edge has seen the head of the request under way.
+    announced: AtomicBool,
+    /// What is known of an HTTP/1 connection.
+    http1: Option<Mutex<Http1>>,
+}
 
 impl Connection {
-    /// The connection that a request came on; none for HTTP/2.
+    /// The connection that a request came on.
     pub(super) fn of(digest: Option<&Digest>) -> Option<Arc<Self>> {
         let user_data = digest?.proxy_digest.as_ref()?.user_data.as_ref()?;
         user_data.downcast_ref::<Arc<Self>>().cloned()
@@ -77,30 +88,54 @@ impl Connection {
 
     /// Pingora has read this head: what follows is its body, and nothing else.
     pub(super) fn head_read(&self, request: &RequestHeader) -> Behind {
+        self.announced.store(true, Ordering::Relaxed);
+        let Some(mut http1) = self.http1() else { return Behind::Nothing };
         let expect = request.headers.get(EXPECT);
         let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let expectation = if waits { Expectation::Continue } else { Expectation::None };
-        let behind = self.lock().head_read(Framing::of(request), expectation);
+        let behind = http1.head_read(Framing::of(request), expectation);
         if behind { Behind::Bytes } else { Behind::Nothing }
     }
 
     /// The protocol is switched: from here on bytes pass as they come.
     pub(super) fn switch(&self) {
-        self.lock().switch();
+        if let Some(mut http1) = self.http1() {
+            http1.switch();
+        }
     }
 
     /// The request has been answered and logged.
     pub(super) fn request_over(&self) {
-        self.lock().request_over();
+        if let Some(mut http1) = self.http1() {
+            self.announced.store(false, Ordering::Relaxed);
+            http1.request_over();
+        }
     }
 
     /// Why no more of the request comes, if that is the guard's doing.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.lock().fault()
+        self.http1().and_then(|http1| http1.fault())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Http1> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How the request line came. Pingora changes what it can't parse before anyone sees it.
+    pub(super) fn request_line(&self) -> RequestLine {
+        self.http1().map_or(RequestLine::Plain, |http1| http1.request_line())
+    }
+
+    /// Whether this connection was made for `host`. One that names no host was made for any
+    /// ([RFC 9110 §7.4](https://www.rfc-editor.org/rfc/rfc9110#section-7.4): a request for another is
+    /// misdirected).
+    pub(super) fn is_for(&self, host: &Host) -> bool {
+        self.server_name.as_ref().is_none_or(|name| name.as_ref() == Some(host))
+    }
+
+    /// Whether what is written now answers a request that the edge hasn't seen: true once for each.
+    fn answers_unseen(&self) -> bool {
+        self.http1.is_some() && !self.announced.swap(true, Ordering::Relaxed)
+    }
+
+    fn http1(&self) -> Option<MutexGuard<'_, Http1>> {
+        self.http1.as_ref().map(|http1| http1.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
