@@ -47,6 +47,8 @@ pub struct Context {
     pub(super) first_byte: Option<FirstByteWatch>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
+    /// 1xx responses so far.
+    pub(super) announcements: u32,
     pub(super) connect_attempts: u32,
     pub(super) stale_retries: u32,
     _in_flight: InFlight,
@@ -71,6 +73,7 @@ impl Context {
             first_byte: None,
             body_received: 0,
             upgraded: false,
+            announcements: 0,
             connect_attempts: 0,
             stale_retries: 0,
             _in_flight: in_flight,
