@@ -71,6 +71,9 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
         // We end the process ourselves, as soon as nothing is left; Pingora would sleep it out.
         grace_period_seconds: Some(config.shutdown.grace.as_secs() + 60),
         graceful_shutdown_timeout_seconds: Some(1),
+        // A thread that takes over another's task can see a WebSocket's 101 too early for Pingora, which
+        // then closes it: docs/decisions/0014-http2-with-upstreams.md.
+        work_stealing: false,
         ..ServerConf::default()
     };
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, conf);
