@@ -7,6 +7,10 @@
 mod support;
 
 #[cfg(test)]
+mod aborts;
+#[cfg(test)]
+mod announcements;
+#[cfg(test)]
 mod callback;
 #[cfg(test)]
 mod challenges;
@@ -16,6 +20,8 @@ mod commands;
 mod fail_closed;
 #[cfg(test)]
 mod framing;
+#[cfg(test)]
+mod grpc;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
@@ -36,5 +42,13 @@ mod session;
 mod sign_on;
 #[cfg(test)]
 mod sign_out;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod upstream_defects;
+#[cfg(test)]
+mod upstream_http2;
+#[cfg(test)]
+mod upstream_tls;
 #[cfg(test)]
 mod upstreams;
