@@ -2,7 +2,7 @@
 # before handing anything in.
 
 CHROMIUM ?= /usr/bin/chromium
-NODE_PROJECTS := tests/oidc-provider tests/journey
+NODE_PROJECTS := tests/oidc-provider tests/grpc tests/journey
 HOSTILE_VENV := target/hostile-venv
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule

@@ -399,10 +399,25 @@ fn values_that_come_later_are_told_and_what_is_so_already_passes() {
         .replace("[at+jwt]", "[at+jwt, JWT]")
         .replace("replay: false", "replay: { max_body: 256KiB }")
         .replace("3000\"], balance", "3000\", \"http://127.0.0.1:3001\"], balance")
-        .replace("http1", "h2c")
         .replace("aliases: none", "aliases: oauth2-proxy")
         .replace("[en]", "[en, nl]");
     assert_snapshot!(Folder::new().told(&later));
+}
+
+#[test]
+fn a_protocol_must_fit_the_url() {
+    let speaks = |url: &str, protocol: &str| {
+        let upstream = format!("    upstream: {{ servers: [\"{url}\"], protocol: {protocol} }}\n");
+        Folder::new().told(&changed("    upstream: http://127.0.0.1:3000\n", &upstream))
+    };
+    for (url, protocol) in [
+        ("http://127.0.0.1:3000", "h2c"),
+        ("https://app.internal:3000", "h2"),
+        ("https://app.internal:3000", "http1"),
+    ] {
+        assert_eq!(speaks(url, protocol), "", "{protocol} at {url}");
+    }
+    assert_snapshot!(speaks("http://127.0.0.1:3000", "h2") + &speaks("https://app.internal:3000", "h2c"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::server::Session as HttpSession;
 use pingora::proxy::Session as Downstream;
 
 use super::Edge;
@@ -31,7 +32,12 @@ impl Edge {
             down.set_keepalive(None);
         }
         let bodyless = down.req_header().method == Method::HEAD || reply.body.is_empty();
-        down.write_response_header(Box::new(head), bodyless).await?;
+        match down.as_downstream_mut() {
+            // Pingora would end the stream by a frame of its own, and a gRPC client reads a status in the
+            // only frame there is or nowhere.
+            HttpSession::H2(stream) if bodyless => stream.write_response_header(Box::new(head), true)?,
+            _ => down.write_response_header(Box::new(head), bodyless).await?,
+        }
         if !bodyless {
             down.write_response_body(Some(reply.body), true).await?;
         }

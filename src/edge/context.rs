@@ -55,6 +55,8 @@ pub struct Context {
     pub(super) opening: Option<HeldOpening>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
+    /// 1xx responses so far.
+    pub(super) announcements: u32,
     pub(super) connect_attempts: u32,
     pub(super) stale_retries: u32,
     _in_flight: InFlight,
@@ -82,6 +84,7 @@ impl Context {
             opening: None,
             body_received: 0,
             upgraded: false,
+            announcements: 0,
             connect_attempts: 0,
             stale_retries: 0,
             _in_flight: in_flight,

@@ -1,5 +1,6 @@
 //! A request that fails on the way: what the person sees, and what the operator reads.
 
+use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session as Downstream};
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -61,7 +62,9 @@ impl Edge {
             }
         };
         let status = problem.status().as_u16();
-        if down.response_written().is_some() {
+        // A 1xx only announced an answer; a 101 was one.
+        let announced = |head: &ResponseHeader| head.status.is_informational() && !ctx.upgraded;
+        if down.response_written().is_some_and(|head| !announced(head)) {
             // A head is out: the connection is closed without an end, so that a cut body never looks whole.
             ctx.reason = reason;
             return FailToProxy { error_code: status, can_reuse_downstream: false };
@@ -96,19 +99,25 @@ fn meaning(error: &Error) -> Meaning {
             | ErrorType::BindError,
             _,
         ) => Meaning::Upstream(Problem::BadGateway, Kind::Connect),
-        (ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError, _) => {
+        (ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert, _) => {
             Meaning::Upstream(Problem::BadGateway, Kind::Tls)
         }
         (ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Upstream) => {
             Meaning::Upstream(Problem::GatewayTimeout, Kind::Timeout)
         }
         (
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed,
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error,
             ErrorSource::Upstream,
         ) => Meaning::Upstream(Problem::BadGateway, Kind::Closed),
-        (ErrorType::InvalidHTTPHeader | ErrorType::H1Error, ErrorSource::Upstream) => {
-            Meaning::Upstream(Problem::BadGateway, Kind::Protocol)
-        }
+        (
+            ErrorType::InvalidHTTPHeader
+            | ErrorType::H1Error
+            | ErrorType::InvalidH2
+            | ErrorType::H2Downgrade
+            | ErrorType::HandshakeError,
+            ErrorSource::Upstream,
+        ) => Meaning::Upstream(Problem::BadGateway, Kind::Protocol),
+        (kind, _) if *kind == peer::NOT_HTTP2 => Meaning::Upstream(Problem::BadGateway, Kind::Protocol),
         (_, ErrorSource::Upstream) => Meaning::Upstream(Problem::BadGateway, Kind::Other),
         _ => Meaning::Own,
     }

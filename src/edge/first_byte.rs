@@ -2,12 +2,15 @@
 //!
 //! Pingora has one limit for every read of an upstream. A watch ends the upstream connection when
 //! no response head has come in time; the bytes of a request that is still being sent give it more.
+//!
+//! Never for HTTP/2: that connection carries the requests of others.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use filedescriptor::FileDescriptor;
 use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::clock::Stopwatch;
@@ -25,23 +28,27 @@ struct Shared {
     started: Stopwatch,
     /// Milliseconds after the start when the request last made progress.
     progress: AtomicU64,
-    /// The connection, until its response head is here.
-    connection: Mutex<Option<RawFd>>,
+    /// The connection, until its response head is here. A descriptor of our own for it: Pingora's is
+    /// closed before we hear of a failure, and its number may name another connection by then.
+    connection: Mutex<Option<FileDescriptor>>,
     expired: AtomicBool,
 }
 
 impl FirstByteWatch {
-    /// Starts watching a connection that the request now goes out on.
-    pub(super) fn start(connection: RawFd, limit: Duration) -> Self {
+    /// Starts watching a connection that the request now goes out on, and that nobody else uses.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub(super) fn start(connection: RawFd, limit: Duration) -> Result<Self, filedescriptor::Error> {
         let shared = Arc::new(Shared {
             limit,
             started: Stopwatch::start(),
             progress: AtomicU64::new(0),
-            connection: Mutex::new(Some(connection)),
+            connection: Mutex::new(Some(FileDescriptor::dup(&connection)?)),
             expired: AtomicBool::new(false),
         });
         let task = tokio::spawn(Arc::clone(&shared).watch()).abort_handle();
-        Self { shared, task }
+        Ok(Self { shared, task })
     }
 
     /// Part of the request has gone out.
@@ -69,7 +76,7 @@ impl Drop for FirstByteWatch {
 }
 
 impl Shared {
-    fn connection(&self) -> std::sync::MutexGuard<'_, Option<RawFd>> {
+    fn connection(&self) -> std::sync::MutexGuard<'_, Option<FileDescriptor>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,11 +92,58 @@ impl Shared {
             let mut connection = self.connection();
             if let Some(connection) = connection.take() {
                 self.expired.store(true, Ordering::Release);
-                if let Err(error) = shutdown(connection, Shutdown::Both) {
+                if let Err(error) = shutdown(connection.as_raw_fd(), Shutdown::Both) {
                     tracing::debug!(%error, "the upstream connection was gone already");
                 }
             }
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_without_a_response_is_ended() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let watch = FirstByteWatch::start(ours.as_raw_fd(), Duration::from_millis(20)).unwrap();
+        while !watch.expired() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_took_over_the_number_is_left_alone() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let number = ours.as_raw_fd();
+        let watch = FirstByteWatch::start(number, Duration::from_millis(50)).unwrap();
+        drop((ours, theirs));
+        // The lowest free number is given out first: one of a few is the old one, unless another thread
+        // has it.
+        let mut taken: Vec<_> = (0..32).map(|_| UnixStream::pair().unwrap()).collect();
+        while !watch.expired() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for (one, other) in &mut taken {
+            one.write_all(b"x").unwrap();
+            other.read_exact(&mut [0]).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_in_time_leaves_the_connection_alone() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let watch = FirstByteWatch::start(ours.as_raw_fd(), Duration::from_millis(20)).unwrap();
+        watch.disarm();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert!(!watch.expired());
+        ours.write_all(b"x").unwrap();
+        theirs.read_exact(&mut [0]).unwrap();
     }
 }

@@ -20,6 +20,7 @@ mod response;
 mod slow_stream;
 mod traffic;
 mod upstream_request;
+mod websocket;
 mod wire;
 
 pub use certificates::{Certificates, Reload};
@@ -41,11 +42,12 @@ use pingora::modules::http::HttpModules;
 use pingora::protocols::{ALPN, Digest};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session as Downstream};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, OrErr as _, RetryType};
 
 use crate::clock::Stopwatch;
 use crate::gateway::{Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
+use crate::pages::Problem;
 use crate::telemetry::AccessLog;
 use crate::telemetry::labels::ConnectionEnd;
 use connection::ConnectionLimits;
@@ -206,7 +208,7 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<Box<HttpPeer>> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         let mut peer = peer::of(&forward.route.upstream, down.req_header())?;
-        ctx.opening = peer::asks_for_web_socket(down.req_header()).then(|| HeldOpening::prepare(&mut peer));
+        ctx.opening = websocket::is_asked_for(down.req_header()).then(|| HeldOpening::prepare(&mut peer));
         ctx.upstream = peer._address.as_inet().copied();
         ctx.upstream_watch = Some(Stopwatch::start());
         Ok(peer)
@@ -226,14 +228,20 @@ impl ProxyHttp for Edge {
         if let Some(opening) = &ctx.opening {
             opening.hold();
         }
-        let first_byte = ctx.forwarding().map(|forward| forward.route.upstream.timeouts.first_byte);
+        // An HTTP/2 connection carries the requests of others, and is never ended for one of them.
+        let alone = ctx.forwarding().filter(|forward| !forward.route.upstream.protocol.is_http2());
+        let first_byte = alone.map(|forward| forward.route.upstream.timeouts.first_byte);
         let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
-        ctx.first_byte = shorter.map(|limit| FirstByteWatch::start(connection, limit));
+        let watch = shorter.map(|limit| FirstByteWatch::start(connection, limit)).transpose();
+        ctx.first_byte = watch.or_err(ErrorType::InternalError, "no descriptor left to watch with")?;
         // HTTP/1 bodies are timed where they come in. An HTTP/2 upstream has its connection in common.
         let shared = down.req_header().version == Version::HTTP_2;
-        let own = matches!(peer.options.alpn, ALPN::H1);
-        ctx.slow_stream = (shared && own && !down.as_downstream_mut().is_body_done())
-            .then(|| SlowStreamWatch::start(connection, self.limits.body_rate));
+        let alone = matches!(peer.options.alpn, ALPN::H1);
+        if shared && alone && !down.as_downstream_mut().is_body_done() {
+            let watch = SlowStreamWatch::start(connection, self.limits.body_rate);
+            ctx.slow_stream =
+                Some(watch.or_err(ErrorType::InternalError, "no descriptor left to watch with")?);
+        }
         Ok(())
     }
 
@@ -280,7 +288,10 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !response.status.is_informational()) {
+        ctx.announcements += u32::from(response.status.is_informational());
+        response::check(down.req_header(), response, ctx.announcements).map_err(Error::into_up)?;
+        let only_announces = response::only_announces(response);
+        if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !only_announces) {
             watch.disarm();
         }
         // From here on frames go both ways, and no body limit is meant for them.
@@ -336,9 +347,14 @@ impl ProxyHttp for Edge {
             }
         }
         let allowed = ctx.forwarding().map_or(0, |forward| forward.route.upstream.retries.stale_connection);
-        let repeatable = down.req_header().method.is_idempotent() && !down.as_ref().retry_buffer_truncated();
+        // Only HTTP/2 can say that nothing of a request was looked at: then any method may go again
+        // (RFC 9113 §8.7). What became of one on a connection that broke is unknown.
+        let untouched = error.retry == RetryType::Decided(true);
+        let harmless = down.req_header().method.is_idempotent() && reused;
+        let whole = !down.as_ref().retry_buffer_truncated();
         error.retry.decide_reuse(reused);
-        if !repeatable || !reused || ctx.stale_retries >= allowed || down.response_written().is_some() {
+        let spent = ctx.stale_retries >= allowed || down.response_written().is_some();
+        if !(untouched || harmless) || !whole || spent {
             error.set_retry(false);
         }
         if error.retry() {
@@ -376,24 +392,33 @@ impl Edge {
     async fn prepare(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
         let Some(forward) = ctx.forwarding() else { return never_forwarded() };
         let limit = forward.route.body_limit.unwrap_or(self.limits.body);
-        let stream_idle = forward.route.upstream.timeouts.stream_idle;
+        let upstream = &forward.route.upstream;
+        let (stream_idle, http2) = (upstream.timeouts.stream_idle, upstream.protocol.is_http2());
         let announced = down
             .req_header()
             .headers
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit) {
-            let answer = self.gateway.refuse_at_edge(
-                down.req_header(),
-                &ctx.request_id,
-                crate::pages::Problem::BodyTooLarge,
-            );
+        let web_socket = websocket::is_asked_for(down.req_header());
+        let problem = if announced.is_some_and(|length| length > limit) {
+            Some(Problem::BodyTooLarge)
+        } else if web_socket && http2 {
+            Some(Problem::NoWebSocket)
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            let answer = self.gateway.refuse_at_edge(down.req_header(), &ctx.request_id, problem);
             ctx.answered(&answer);
             return self.answer(down, ctx, answer.reply.closing()).await;
         }
-        if peer::asks_for_web_socket(down.req_header()) {
+        if web_socket {
             // The default of a minute is for bodies, not for a socket that may be silent.
             down.set_read_timeout(Some(stream_idle));
+        }
+        if http2 && request::waits_for_continue(down.req_header()) {
+            // An upstream's own 100 would be lost: Pingora hears none over HTTP/2.
+            down.as_downstream_mut().write_continue_response().await?;
         }
         Ok(false)
     }

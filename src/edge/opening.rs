@@ -6,7 +6,6 @@
 //! machine. So the kernel keeps the request's bytes until the end of its body has been taken.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +21,8 @@ const HOLD: Duration = Duration::from_millis(5);
 pub(super) struct HeldOpening(Arc<Mutex<Option<OwnedFd>>>);
 
 impl HeldOpening {
-    /// Prepares an attempt. It gets a connection of its own: only of a new one is the socket ours.
+    /// Prepares an attempt. Its connection is a new one (`peer::of` sees to that), and its socket ours.
     pub(super) fn prepare(peer: &mut HttpPeer) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Odd times a number from 1 on is never 0, and never twice the same.
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        peer.group_key ^= number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let socket = Arc::new(Mutex::new(None));
         let kept = Arc::clone(&socket);
         peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(move |tcp| {

@@ -1,23 +1,35 @@
-//! An upstream as Pingora's peer: address, trust, time-outs.
+//! An upstream as Pingora's peer: address, trust, protocol, time-outs.
 
 use std::hash::{BuildHasher, Hash};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-use http::header::{ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::ACCEPT;
 use pingora::http::RequestHeader;
-use pingora::protocols::ALPN;
+use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use pingora::{Error, ErrorType};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::route::upstream::Upstream;
+use super::websocket;
+use crate::gateway::is_grpc;
+use crate::route::upstream::{Protocol, Upstream};
 
 /// The error of an upstream whose name has no address yet.
 pub(super) const NO_ADDRESS: ErrorType = ErrorType::Custom("UpstreamNameUnresolved");
+/// The error of an upstream that was to speak HTTP/2 and didn't agree to it.
+pub(super) const NOT_HTTP2: ErrorType = ErrorType::Custom("UpstreamWithoutHttp2");
+
+/// Requests at a time on one HTTP/2 connection; for more, another one is opened.
+const STREAMS: usize = 100;
+/// What an upstream may send ahead for one request over HTTP/2, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for a whole connection: enough for all its streams, so that clients who don't read hold
+/// up nobody but themselves.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 
 /// The peer for one attempt.
 ///
@@ -27,58 +39,85 @@ pub(super) fn of(upstream: &Upstream, request: &RequestHeader) -> pingora::Resul
     let Some(address) = upstream.server.address.load_full() else {
         return Err(Error::explain(NO_ADDRESS, "the upstream's name has no address").into_up());
     };
+    let Some(prepared) = upstream.prepared.get_or_make(|| prepare(upstream)) else {
+        return Err(Error::explain(ErrorType::InternalError, "an upstream prepared by somebody else"));
+    };
+    let mut peer = Box::new(HttpPeer::clone(prepared));
+    peer._address = (*address).into();
+    if is_stream(request) {
+        peer.options.read_timeout = Some(upstream.timeouts.stream_idle);
+    }
+    if websocket::is_asked_for(request) {
+        // A connection of its own, opened by the thread that uses it and never kept.
+        peer.group_key = peer.group_key.wrapping_add(1);
+        peer.options.idle_timeout = Some(Duration::ZERO);
+    }
+    Ok(peer)
+}
+
+/// All that is the same for every request: certificates are parsed and keys hashed here alone.
+fn prepare(upstream: &Upstream) -> HttpPeer {
     let tls = upstream.tls.as_ref();
     // An empty server name would switch verification off; the configuration has none.
     let server_name = tls.map(|tls| tls.server_name.clone()).unwrap_or_default();
-    let mut peer = HttpPeer::new(*address, tls.is_some(), server_name);
-    // Pingora pools connections by address and name alone: the key keeps trust apart.
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
+    // Pingora pools connections by address and name alone: the key keeps trust and protocol apart.
     peer.group_key = group_key(upstream);
     let timeouts = &upstream.timeouts;
     let options = &mut peer.options;
-    options.alpn = ALPN::H1;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect.saturating_mul(2));
     options.idle_timeout = Some(timeouts.keep_alive);
     // Pingora has one limit for every read: the longer of the two, or what a stream may be silent for.
-    // A watch of ours keeps a shorter `first_byte`.
-    let read = if is_stream(request) {
-        timeouts.stream_idle
-    } else {
-        timeouts.first_byte.max(timeouts.between_bytes)
-    };
-    options.read_timeout = Some(read);
+    // A watch of ours keeps a shorter `first_byte` over HTTP/1.
+    options.read_timeout = Some(timeouts.first_byte.max(timeouts.between_bytes));
     options.write_timeout = Some(timeouts.between_bytes.max(Duration::from_secs(1)));
     if let Some(pem) = tls.and_then(|tls| tls.ca_pem.as_deref()) {
         options.ca = Some(certificates(pem));
     }
-    Ok(Box::new(peer))
+    options.alpn = ALPN::H1;
+    if upstream.protocol.is_http2() {
+        // Nothing older is offered, so nothing older is fallen back to.
+        options.alpn = ALPN::H2;
+        options.max_h2_streams = STREAMS;
+        options.h2_stream_window_size = Some(STREAM_WINDOW);
+        options.h2_connection_window_size = Some(CONNECTION_WINDOW);
+        // A dead connection is found out by TCP. gRPC servers end connections that PING more often than
+        // every five minutes, and with them the calls of everybody.
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(10),
+            count: 3,
+            user_timeout: Duration::ZERO,
+        });
+    }
+    peer
 }
 
+/// Whether silence is part of the protocol: events, sockets, and gRPC, where nothing in the request
+/// tells a stream of messages from one.
 fn is_stream(request: &RequestHeader) -> bool {
     let accepts_events = request
         .headers
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
-    accepts_events || asks_for_web_socket(request)
+    accepts_events || is_grpc(&request.headers) || websocket::is_asked_for(request)
 }
 
-/// Whether the request can only be the opening of a WebSocket
-/// ([RFC 6455 §4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)): GET, one `Upgrade`, no body.
-pub(super) fn asks_for_web_socket(request: &RequestHeader) -> bool {
-    let mut upgrades = request.headers.get_all(UPGRADE).iter();
-    let one = upgrades.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let body =
-        request.headers.contains_key(CONTENT_LENGTH) || request.headers.contains_key(TRANSFER_ENCODING);
-    one && upgrades.next().is_none() && request.method == Method::GET && !body
-}
-
+/// What keeps pooled connections apart that differ in more than address and name.
 fn group_key(upstream: &Upstream) -> u64 {
-    let Some(tls) = &upstream.tls else { return 0 };
-    // Fixed seeds: the same trust must give the same key in every request.
+    if upstream.tls.is_none() && upstream.protocol == Protocol::Http1 {
+        return 0;
+    }
+    // Fixed seeds: the same trust must give the same key whenever the configuration is read.
     let mut hasher = foldhash::quality::FixedState::with_seed(0x7665_7374).build_hasher();
-    tls.server_name.hash(&mut hasher);
-    tls.ca_pem.hash(&mut hasher);
+    upstream.protocol.hash(&mut hasher);
+    if let Some(tls) = &upstream.tls {
+        tls.server_name.hash(&mut hasher);
+        tls.ca_pem.hash(&mut hasher);
+    }
     std::hash::Hasher::finish(&hasher)
 }
 
@@ -88,4 +127,103 @@ fn certificates(pem: &[u8]) -> Arc<[WrappedX509]> {
         .filter_map(Result::ok)
         .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora::upstreams::peer::Peer as _;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::route::upstream::{HostHeader, Prepared, Retries, Server, Timeouts, UpstreamTls};
+
+    fn upstream(protocol: Protocol, tls: impl Into<Option<UpstreamTls>>) -> Upstream {
+        Upstream {
+            server: Server::new("127.0.0.1", 9000),
+            host: HostHeader::Preserve,
+            protocol,
+            strip_prefix: None,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            tls: tls.into(),
+            prepared: Prepared::default(),
+        }
+    }
+
+    fn trusting(name: &str, ca_pem: Option<&[u8]>) -> UpstreamTls {
+        UpstreamTls { server_name: name.to_owned(), ca_pem: ca_pem.map(<[u8]>::to_vec) }
+    }
+
+    fn request(headers: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in headers {
+            request.insert_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    #[test]
+    fn connections_of_another_trust_or_protocol_are_never_shared() {
+        let ways = [
+            upstream(Protocol::Http1, None),
+            upstream(Protocol::H2c, None),
+            upstream(Protocol::Http1, trusting("a.test", None)),
+            upstream(Protocol::H2, trusting("a.test", None)),
+            upstream(Protocol::H2, trusting("b.test", None)),
+            upstream(Protocol::H2, trusting("a.test", Some(b"one"))),
+            upstream(Protocol::H2, trusting("a.test", Some(b"another"))),
+            upstream(Protocol::Http1, trusting("a.test", Some(b"one"))),
+        ];
+        let keys: std::collections::HashSet<_> =
+            ways.iter().map(|way| of(way, &request(&[])).unwrap().reuse_hash()).collect();
+        assert_eq!(keys.len(), ways.len());
+    }
+
+    #[test]
+    fn a_web_socket_has_a_connection_of_its_own() {
+        let upstream = upstream(Protocol::Http1, None);
+        let socket = of(&upstream, &request(&[("upgrade", "websocket")])).unwrap();
+        assert_ne!(socket.reuse_hash(), of(&upstream, &request(&[])).unwrap().reuse_hash());
+        assert_eq!(socket.options.idle_timeout, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_same_trust_shares_connections_between_routes() {
+        let hash = || {
+            of(&upstream(Protocol::H2, trusting("a.test", Some(b"one"))), &request(&[])).unwrap().reuse_hash()
+        };
+        assert_eq!(hash(), hash());
+    }
+
+    #[test]
+    fn an_address_that_changes_is_used_at_once() {
+        let upstream = upstream(Protocol::Http1, None);
+        assert_eq!(of(&upstream, &request(&[])).unwrap()._address.to_string(), "127.0.0.1:9000");
+        upstream.server.address.store(Some(Arc::new(SocketAddr::from(([127, 0, 0, 2], 9001)))));
+        assert_eq!(of(&upstream, &request(&[])).unwrap()._address.to_string(), "127.0.0.2:9001");
+        upstream.server.address.store(None);
+        assert_eq!(of(&upstream, &request(&[])).unwrap_err().etype, NO_ADDRESS);
+    }
+
+    #[rstest]
+    #[case::a_page(&[("accept", "text/html")], 60)]
+    #[case::events(&[("accept", "text/event-stream")], 3600)]
+    #[case::grpc(&[("content-type", "application/grpc+proto")], 3600)]
+    #[case::grpc_web(&[("content-type", "application/grpc-web")], 60)]
+    #[case::a_web_socket(&[("upgrade", "websocket")], 3600)]
+    fn a_stream_may_be_silent_for_longer(
+        #[case] headers: &[(&'static str, &'static str)],
+        #[case] seconds: u64,
+    ) {
+        let peer = of(&upstream(Protocol::Http1, None), &request(headers)).unwrap();
+        assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(seconds)));
+    }
+
+    #[test]
+    fn http2_offers_nothing_older() {
+        let peer = of(&upstream(Protocol::H2, trusting("a.test", None)), &request(&[])).unwrap();
+        assert_eq!(peer.options.alpn.get_min_http_version(), 2);
+        let peer = of(&upstream(Protocol::Http1, trusting("a.test", None)), &request(&[])).unwrap();
+        assert_eq!(peer.options.alpn.get_max_http_version(), 1);
+    }
 }

@@ -224,6 +224,14 @@ fn inbound<'a>(request: &'a RequestHeader, read: &'a Read, ctx: &'a Context, bod
     }
 }
 
+/// Whether the client sends its body only once it is told to
+/// ([RFC 9110 §10.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1)).
+pub(super) fn waits_for_continue(request: &RequestHeader) -> bool {
+    let expect = request.headers.get(http::header::EXPECT);
+    request.version == Version::HTTP_11
+        && expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Reads the body of a request to an own endpoint, within limits of size and time.
 async fn own_body(down: &mut Downstream) -> pingora::Result<Result<Bytes, Problem>> {
     let announced = down.req_header().headers.get(http::header::CONTENT_LENGTH);
@@ -231,9 +239,7 @@ async fn own_body(down: &mut Downstream) -> pingora::Result<Result<Bytes, Proble
     if announced.is_some_and(|length| length > OWN_BODY) {
         return Ok(Err(Problem::BodyTooLarge));
     }
-    let expect = down.req_header().headers.get(http::header::EXPECT);
-    let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if waits && down.req_header().version == Version::HTTP_11 {
+    if waits_for_continue(down.req_header()) {
         down.as_downstream_mut().write_continue_response().await?;
     }
     let reading = async {

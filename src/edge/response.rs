@@ -1,14 +1,50 @@
 //! What comes back: the upstream's answer, kept from shared caches, with the cookies we owe.
 
-use http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{Error, ErrorType};
 
-use super::Edge;
 use super::hygiene::caching::{PrivateCaching, private_cache_control};
 use super::hygiene::cookies::is_own_set_cookie;
+use super::{Edge, websocket};
 use crate::gateway::Forward;
 use crate::route::ResponseCache;
+
+/// The most 1xx responses before the final one. Each costs us work and the client a head; an hour of
+/// `102 Processing` has fewer.
+const ANNOUNCEMENTS: u32 = 200;
+
+/// Whether another response follows: 100 and 103 only announce it, 101 is the answer.
+pub(super) fn only_announces(response: &ResponseHeader) -> bool {
+    response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Refuses a head that clients could read differently from us, or that never comes to the point;
+/// `announcements` is the number of 1xx so far.
+///
+/// # Errors
+/// `InvalidHTTPHeader`: the upstream's fault.
+pub(super) fn check(
+    request: &RequestHeader,
+    response: &ResponseHeader,
+    announcements: u32,
+) -> pingora::Result<()> {
+    if announcements > ANNOUNCEMENTS {
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "too many 1xx responses");
+    }
+    if response.status == StatusCode::SWITCHING_PROTOCOLS && !websocket::is_agreed_to(request, response) {
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "a 101 that doesn't answer this request");
+    }
+    // Nothing but chunks was asked for. Where they aren't the last coding the answer ends with the
+    // connection (RFC 9112 §6.3), and not every client knows.
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !chunked || codings.next().is_some() {
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "a transfer coding that wasn't asked for");
+    }
+    Ok(())
+}
 
 impl Edge {
     pub(super) fn write_response(
@@ -18,8 +54,7 @@ impl Edge {
         forward: &Forward,
     ) -> pingora::Result<()> {
         self.drop_own_cookies(response, forward)?;
-        // 100 and 103 only announce; 101 is the answer.
-        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        if only_announces(response) {
             return Ok(());
         }
         let route = &forward.route;

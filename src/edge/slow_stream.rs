@@ -4,10 +4,11 @@
 //! end. A watch ends the upstream connection of the one that is too slow. It can tell nothing from
 //! an upstream that takes nothing, so every body begins with some patience, and what has come buys more.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use filedescriptor::FileDescriptor;
 use nix::sys::socket::{Shutdown, shutdown};
 
 use super::wire::{BodyRate, Pace};
@@ -31,17 +32,22 @@ struct Body {
     pace: Pace,
     /// Since the last part.
     since: Stopwatch,
-    /// The upstream connection, until the body has been read.
-    connection: Option<RawFd>,
+    /// The upstream connection, until the body has been read: by a descriptor of our own, since the
+    /// number of Pingora's may name another connection once that is closed.
+    connection: Option<FileDescriptor>,
 }
 
 impl SlowStreamWatch {
     /// Starts watching a body that goes out on this connection, which no other request uses.
-    pub(super) fn start(connection: RawFd, rate: BodyRate) -> Self {
-        let body = Body { pace: Pace::new(rate), since: Stopwatch::start(), connection: Some(connection) };
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub(super) fn start(connection: RawFd, rate: BodyRate) -> Result<Self, filedescriptor::Error> {
+        let connection = Some(FileDescriptor::dup(&connection)?);
+        let body = Body { pace: Pace::new(rate), since: Stopwatch::start(), connection };
         let shared = Arc::new(Shared { expired: AtomicBool::new(false), body: Mutex::new(body) });
         let task = tokio::spawn(Arc::clone(&shared).watch()).abort_handle();
-        Self { shared, task }
+        Ok(Self { shared, task })
     }
 
     /// Part of the body has come.
@@ -84,7 +90,7 @@ impl Shared {
                 if left.is_zero() {
                     if let Some(connection) = body.connection.take() {
                         self.expired.store(true, Ordering::Release);
-                        if let Err(error) = shutdown(connection, Shutdown::Both) {
+                        if let Err(error) = shutdown(connection.as_raw_fd(), Shutdown::Both) {
                             tracing::debug!(%error, "the upstream connection was gone already");
                         }
                     }
@@ -100,7 +106,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
-    use std::os::fd::AsRawFd as _;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
@@ -117,7 +122,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn ends_the_connection_of_a_body_that_stalls() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE);
+        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
         watch.received(100);
         assert!(ends(theirs, Duration::from_secs(20)).await);
         assert!(watch.expired());
@@ -126,10 +131,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn leaves_alone_what_has_come_fast_or_whole() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE);
+        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
         watch.received(100_000);
         assert!(!ends(theirs.try_clone().unwrap(), Duration::from_millis(500)).await);
-        let whole = SlowStreamWatch::start(ours.as_raw_fd(), RATE);
+        let whole = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
         whole.disarm();
         assert!(!ends(theirs, Duration::from_millis(500)).await);
         assert!(!watch.expired() && !whole.expired());

@@ -3,21 +3,38 @@
 //! Runs once per attempt on a fresh clone, after Pingora has removed what `Connection` names: an
 //! identity header written earlier could be nominated away by the client.
 
-use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, Version};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr as _};
 
-use super::Edge;
 use super::context::Context;
-use super::forwarded;
 use super::hygiene::cookies::without_own_cookies;
+use super::{Edge, forwarded, peer};
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
 
 static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Fields for one connection only, and `Expect`, which we have answered.
+static HOP_BY_HOP: [HeaderName; 11] = [
+    CONNECTION,
+    EXPECT,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 impl Edge {
     pub(super) fn write_upstream_request(
@@ -31,6 +48,9 @@ impl Edge {
             request.remove_header(&name);
         }
         let route = &forward.route;
+        if route.upstream.protocol.is_http2() {
+            fit_for_http2(request)?;
+        }
         write_target(request, received, &route.upstream)?;
         self.write_cookies(request, forward)?;
         if forward.is_protected() && !route.forward_authorization {
@@ -56,6 +76,26 @@ impl Edge {
         }
         Ok(())
     }
+}
+
+/// What may not stand in an HTTP/2 request
+/// ([RFC 9113 §8.2.2](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2)) goes, with what is meant for
+/// us alone: Pingora takes it from HTTP/1 requests only. `TE: trailers` stays, which gRPC needs.
+///
+/// # Errors
+/// When the connection is none of HTTP/2: Pingora falls back without a word.
+fn fit_for_http2(request: &mut RequestHeader) -> pingora::Result<()> {
+    if request.version != Version::HTTP_2 {
+        return Err(Error::explain(peer::NOT_HTTP2, "the upstream didn't agree to HTTP/2").into_up());
+    }
+    let trailers = request.headers.get(TE).is_some_and(|value| value == "trailers");
+    for name in &HOP_BY_HOP {
+        request.remove_header(name);
+    }
+    if trailers {
+        request.insert_header(TE, "trailers")?;
+    }
+    Ok(())
 }
 
 /// The target as decided on, in origin form; a prefix is cut by whole segments, nothing else changes.

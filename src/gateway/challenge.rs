@@ -6,6 +6,7 @@ use cookie::SameSite;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::client_kind::ClientKind;
 use super::{Answer, Gateway, Inbound, Outcome};
@@ -23,11 +24,9 @@ use crate::telemetry::labels::{Decision, LoginOutcome, Refusal};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// [gRPC status codes](https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
-const GRPC_UNAUTHENTICATED: &str = "16";
-const GRPC_PERMISSION_DENIED: &str = "7";
-const GRPC_UNAVAILABLE: &str = "14";
-const GRPC_INTERNAL: &str = "13";
+/// What `grpc-message` holds as it is: visible ASCII and blanks but `%`
+/// ([PROTOCOL-HTTP2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
+const GRPC_MESSAGE_ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// More cookies of ours than any browser has unless somebody made them up.
 const CLEARED_AT_MOST: usize = 32;
@@ -181,7 +180,7 @@ impl Gateway {
         let provider = Some(&sign_in.scope.provider);
         match kind {
             ClientKind::Head => Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason()),
-            ClientKind::Grpc => grpc(GRPC_UNAUTHENTICATED, Problem::SignInRequired),
+            ClientKind::Grpc => self.problem(inbound.parts, inbound.request_id, Problem::SignInRequired),
             ClientKind::FrameOrPrefetch | ClientKind::Navigation => {
                 let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
                 self.pages.sign_in_required(Asked::InFrame, offer, inbound.request_id)
@@ -217,7 +216,7 @@ impl Gateway {
     pub(super) fn problem(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Reply {
         let kind = ClientKind::of(&parts.method, &parts.headers);
         let reply = if let Some(status) = grpc_status(problem).filter(|_| kind == ClientKind::Grpc) {
-            grpc(status, problem)
+            grpc(problem, status)
         } else if kind.shows_pages() {
             self.pages.error(problem, request_id)
         } else {
@@ -239,24 +238,68 @@ pub(super) fn retry_after(reply: &mut Reply, after: std::time::Duration) {
     reply.headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
 }
 
-/// What a gRPC client is told; none for a request that isn't served at all, whatever it is.
+/// The [gRPC status code](https://grpc.github.io/grpc/core/md_doc_statuscodes.html) of a problem, more
+/// exact than what a client would
+/// [make of the status](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md) by itself;
+/// none for a request that isn't served at all, whoever sends it: that one keeps its status.
 fn grpc_status(problem: Problem) -> Option<&'static str> {
     match problem.status() {
-        StatusCode::UNAUTHORIZED => Some(GRPC_UNAUTHENTICATED),
-        StatusCode::FORBIDDEN => Some(GRPC_PERMISSION_DENIED),
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            Some(GRPC_UNAVAILABLE)
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Some("4"),
+        StatusCode::FORBIDDEN => Some("7"),
+        StatusCode::PAYLOAD_TOO_LARGE => Some("8"),
+        StatusCode::NOT_IMPLEMENTED => Some("12"),
+        StatusCode::INTERNAL_SERVER_ERROR => Some("13"),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+            Some("14")
         }
-        StatusCode::INTERNAL_SERVER_ERROR => Some(GRPC_INTERNAL),
+        StatusCode::UNAUTHORIZED => Some("16"),
         _ => None,
     }
 }
 
 /// A gRPC answer without messages: status 200, the outcome in what would be trailers
 /// ([PROTOCOL-HTTP2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
-fn grpc(status: &'static str, problem: Problem) -> Reply {
-    Reply::empty(StatusCode::OK, problem.reason())
+fn grpc(problem: Problem, status: &'static str) -> Reply {
+    let message = format!("{}: {}", problem.reason(), problem.sentence());
+    let message = utf8_percent_encode(&message, GRPC_MESSAGE_ENCODED).to_string();
+    let reply = Reply::empty(StatusCode::OK, problem.reason())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
-        .header(GRPC_STATUS.clone(), HeaderValue::from_static(status))
-        .header(GRPC_MESSAGE.clone(), HeaderValue::from_static(problem.reason()))
+        .header(GRPC_STATUS.clone(), HeaderValue::from_static(status));
+    match HeaderValue::try_from(message) {
+        Ok(message) => reply.header(GRPC_MESSAGE.clone(), message),
+        Err(_) => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_a_grpc_status_with_a_readable_message_or_keeps_its_own() {
+        for problem in Problem::ALL.iter().copied() {
+            let Some(status) = grpc_status(problem) else {
+                assert!(
+                    matches!(problem.status().as_u16(), 400 | 404 | 405 | 414 | 421 | 431),
+                    "{problem:?}"
+                );
+                continue;
+            };
+            let reply = grpc(problem, status);
+            assert_eq!(
+                (reply.status, &reply.headers[&GRPC_STATUS]),
+                (StatusCode::OK, &HeaderValue::from_static(status))
+            );
+            let message = reply.headers[&GRPC_MESSAGE].to_str().unwrap();
+            assert!(message.starts_with(problem.reason()) && !message.contains('%'), "{message}");
+            assert!(reply.body.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_message_is_encoded_as_the_protocol_says() {
+        // A blank stays, `%` and what isn't ASCII doesn't.
+        let encoded = utf8_percent_encode("100 % – ok\n", GRPC_MESSAGE_ENCODED).to_string();
+        assert_eq!(encoded, "100 %25 %E2%80%93 ok%0A");
+    }
 }

@@ -25,7 +25,7 @@ impl ClientKind {
     /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)).
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        if text(CONTENT_TYPE.as_str()).is_some_and(is_grpc) {
+        if is_grpc(headers) {
             return Self::Grpc;
         }
         if method == Method::HEAD {
@@ -60,9 +60,13 @@ impl ClientKind {
     }
 }
 
-fn is_grpc(content_type: &str) -> bool {
-    content_type
-        .strip_prefix("application/grpc")
+/// Whether a request is a gRPC call
+/// ([PROTOCOL-HTTP2, Requests](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests)).
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("application/grpc"))
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('+') || rest.starts_with(';'))
 }
 

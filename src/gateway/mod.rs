@@ -12,6 +12,7 @@ mod forward;
 mod origins;
 
 pub use authenticate::Authentication;
+pub use client_kind::is_grpc;
 pub use forward::Forward;
 pub use origins::{ServedOrigin, ServedOrigins};
 

@@ -93,6 +93,9 @@ problems! {
     /// A claim has a shape that its header can't carry.
     ClaimShape: INTERNAL_SERVER_ERROR "claim_shape" "Something went wrong"
         "The account carries information in a form that this service can't pass on. Ask the people who run it for help.";
+    /// A WebSocket to an upstream that is spoken to in HTTP/2.
+    NoWebSocket: NOT_IMPLEMENTED "no_websocket" "There are no WebSockets here"
+        "The service at this address doesn't take WebSockets.";
     /// The upstream broke or is no HTTP server.
     BadGateway: BAD_GATEWAY "bad_gateway" "The service gave no usable answer"
         "The service behind this page could not be reached or broke off. Try again shortly.";

@@ -1,7 +1,9 @@
 //! The service behind a route.
 
+use std::any::Any;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,6 +16,8 @@ pub struct Upstream {
     pub server: Server,
     /// `host`: what the upstream sees as Host.
     pub host: HostHeader,
+    /// `protocol`: what is spoken with it.
+    pub protocol: Protocol,
     /// `strip_prefix`: whole segments cut from the path after the decision.
     pub strip_prefix: Option<String>,
     /// `timeouts`.
@@ -22,6 +26,48 @@ pub struct Upstream {
     pub retries: Retries,
     /// `tls`, for an https server.
     pub tls: Option<UpstreamTls>,
+    /// What the edge has made of all this.
+    pub prepared: Prepared,
+}
+
+/// What is spoken with an upstream. Nothing else is ever fallen back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, the only one that carries WebSockets here.
+    #[default]
+    Http1,
+    /// HTTP/2 as agreed on in the TLS handshake
+    /// ([RFC 9113 §3.2](https://www.rfc-editor.org/rfc/rfc9113#section-3.2)).
+    H2,
+    /// HTTP/2 without TLS, known to be spoken
+    /// ([RFC 9113 §3.3](https://www.rfc-editor.org/rfc/rfc9113#section-3.3)).
+    H2c,
+}
+
+impl Protocol {
+    /// Whether one connection carries the requests of many.
+    #[must_use]
+    pub const fn is_http2(self) -> bool {
+        matches!(self, Self::H2 | Self::H2c)
+    }
+}
+
+/// A place for what is made of an upstream once and used by each request to it, in a type that this
+/// floor doesn't know.
+#[derive(Default)]
+pub struct Prepared(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Prepared {
+    /// What is there, made when it is asked for first; none if that was of another type.
+    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.0.get_or_init(|| Box::new(make())).downcast_ref()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "Prepared" } else { "Unprepared" })
+    }
 }
 
 /// One server of an upstream.
@@ -111,5 +157,19 @@ pub struct Retries {
 impl Default for Retries {
     fn default() -> Self {
         Self { connect: 2, stale_connection: 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_prepared_is_made_once() {
+        let prepared = Prepared::default();
+        assert_eq!(prepared.get_or_make(|| 1_u32), Some(&1));
+        assert_eq!(prepared.get_or_make(|| 2_u32), Some(&1));
+        assert_eq!(prepared.get_or_make(|| "another type"), None);
+        assert_eq!(format!("{prepared:?} {:?}", Prepared::default()), "Prepared Unprepared");
     }
 }

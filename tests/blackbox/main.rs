@@ -7,6 +7,10 @@
 mod support;
 
 #[cfg(test)]
+mod aborts;
+#[cfg(test)]
+mod announcements;
+#[cfg(test)]
 mod callback;
 #[cfg(test)]
 mod challenges;
@@ -20,6 +24,8 @@ mod draining;
 mod fail_closed;
 #[cfg(test)]
 mod framing;
+#[cfg(test)]
+mod grpc;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]
@@ -45,6 +51,14 @@ mod sign_out;
 #[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod tails;
+#[cfg(test)]
+mod upstream_defects;
+#[cfg(test)]
+mod upstream_http2;
+#[cfg(test)]
+mod upstream_tls;
 #[cfg(test)]
 mod upstreams;

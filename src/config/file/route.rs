@@ -225,7 +225,7 @@ pub(crate) struct Upstream {
     pub(crate) balance: Option<Balance>,
     /// What it sees as Host: preserve, server, or a name. Default: preserve.
     pub(crate) host: Option<String>,
-    /// Default: http1; others come later.
+    /// Default: http1.
     pub(crate) protocol: Option<Protocol>,
     /// Whole segments cut from the path once everything is decided.
     pub(crate) strip_prefix: Option<String>,
@@ -251,11 +251,11 @@ pub(crate) enum Balance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Protocol {
-    /// HTTP/1.1.
+    /// HTTP/1.1. WebSockets need it.
     Http1,
-    /// (later)
+    /// HTTP/2 over TLS; gRPC needs it, or h2c.
     H2,
-    /// (later)
+    /// HTTP/2 without TLS.
     H2c,
 }
 

@@ -8,7 +8,7 @@ use super::super::key::KeyPath;
 use super::super::values::Short;
 use super::Resolver;
 use crate::route::origin::Authority;
-use crate::route::upstream::{self, HostHeader, Server, Timeouts, Upstream};
+use crate::route::upstream::{self, HostHeader, Prepared, Server, Timeouts, Upstream};
 
 /// The most attempts that make sense before a client gives up.
 const MOST_RETRIES: u64 = 10;
@@ -33,9 +33,6 @@ impl Resolver<'_> {
             Short::Text(url) => (self.server(at, url), &absent),
             Short::Full(upstream) => (self.only_server(at, upstream), upstream),
         };
-        if matches!(upstream.protocol, Some(Protocol::H2 | Protocol::H2c)) {
-            self.later(&at.key("protocol"), "http1");
-        }
         let host = self.host_header(&at.key("host"), upstream.host.as_deref());
         let strip_prefix = match &upstream.strip_prefix {
             None => Some(None),
@@ -46,6 +43,7 @@ impl Resolver<'_> {
         let timeouts = self.upstream_timeouts(&at.key("timeouts"), upstream.timeouts.as_ref());
         let retries = self.retries(&at.key("retries"), upstream.retries.as_ref());
         let Some(url) = url else { return (None, None) };
+        let protocol = self.protocol(&at.key("protocol"), &url, upstream.protocol);
         let tls = self.upstream_tls(at, &url, upstream.tls.as_ref());
         let address = ServerAddress {
             scheme: url.scheme().to_owned(),
@@ -56,10 +54,12 @@ impl Resolver<'_> {
             Some(Upstream {
                 server: Server::new(&address.host, address.port),
                 host: host?,
+                protocol,
                 strip_prefix: strip_prefix?,
                 timeouts,
                 retries,
                 tls: tls?,
+                prepared: Prepared::default(),
             })
         })();
         (Some(address), resolved)
@@ -107,6 +107,32 @@ impl Resolver<'_> {
             self.fault(at, "has port 0", "the port that the service listens on");
         }
         Some(url)
+    }
+
+    /// HTTP/2 is agreed on in the TLS handshake, or known to be spoken without one: the URL and the
+    /// protocol must tell the same story.
+    fn protocol(&mut self, at: &KeyPath, url: &Url, written: Option<Protocol>) -> upstream::Protocol {
+        match (written, url.scheme()) {
+            (None | Some(Protocol::Http1), _) => upstream::Protocol::Http1,
+            (Some(Protocol::H2), "https") => upstream::Protocol::H2,
+            (Some(Protocol::H2c), "http") => upstream::Protocol::H2c,
+            (Some(Protocol::H2), _) => {
+                self.fault(
+                    at,
+                    "h2 is agreed on over TLS, and the server's URL begins with http://",
+                    "h2c, or an https:// URL",
+                );
+                upstream::Protocol::H2
+            }
+            (Some(Protocol::H2c), _) => {
+                self.fault(
+                    at,
+                    "h2c is HTTP/2 without TLS, and the server's URL begins with https://",
+                    "h2, or an http:// URL",
+                );
+                upstream::Protocol::H2c
+            }
+        }
     }
 
     fn host_header(&mut self, at: &KeyPath, written: Option<&str>) -> Option<HostHeader> {

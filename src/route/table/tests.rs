@@ -6,7 +6,7 @@ use crate::identity::headers::HeaderMapping;
 use crate::identity::{ClaimNames, ProviderName};
 use crate::policy::{Policy, Requirement};
 use crate::route::path::{PathPrefix, readings, refuse_malformed, tests::tricky_path};
-use crate::route::upstream::{HostHeader, Retries, Server, Timeouts};
+use crate::route::upstream::{HostHeader, Prepared, Protocol, Retries, Server, Timeouts};
 use crate::route::{Auth, ChallengeStyle, HeaderEdits, Required, ResponseCache};
 
 fn public(id: &str, path: &str) -> Route {
@@ -36,6 +36,8 @@ fn public(id: &str, path: &str) -> Route {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             tls: None,
+            protocol: Protocol::default(),
+            prepared: Prepared::default(),
         }),
     }
 }
@@ -220,6 +222,8 @@ fn another_upstream_alone_makes_a_reading_differ() {
         timeouts: Timeouts::default(),
         retries: Retries::default(),
         tls: None,
+        protocol: Protocol::default(),
+        prepared: Prepared::default(),
     });
     assert_eq!(get(&table(vec![session("all", "/"), other]), "/OTHER"), "ambiguous_path");
 }
@@ -235,6 +239,8 @@ fn other_timeouts_make_no_difference() {
         timeouts,
         retries: Retries::default(),
         tls: None,
+        protocol: Protocol::default(),
+        prepared: Prepared::default(),
     });
     assert_eq!(get(&table(vec![session("all", "/"), other]), "/OTHER"), "all");
 }

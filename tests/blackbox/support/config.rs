@@ -111,6 +111,11 @@ impl Config {
         file.and_then(|mut file| file.write_all(content.as_bytes())).expect("the file can be written");
     }
 
+    /// Where a file of this name is.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
     /// Writes the configuration and says where.
     pub(crate) fn write(&self) -> PathBuf {
         let mut value = self.value.clone();

@@ -30,6 +30,12 @@ impl Raw {
         self
     }
 
+    /// Ends our side of the connection alone.
+    pub(crate) fn end(&mut self) -> &mut Self {
+        let _ = self.0.get_mut().shutdown(std::net::Shutdown::Write);
+        self
+    }
+
     /// The next final response; none when the connection ended, failed or stayed silent.
     pub(crate) fn response(&mut self) -> Option<Response> {
         self.response_to("GET")

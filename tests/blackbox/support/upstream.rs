@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
 use serde_json::json;
 
 use super::eventually;
@@ -42,7 +44,18 @@ pub(crate) enum Behaviour {
     HalfClose,
     /// A chunked body of this many pieces of 1,000 bytes, one after each pause.
     Drips(usize, Duration),
+    /// Ends its side of the connection without a word.
+    EndsSilently,
+    /// Promises 1,000 bytes, sends ten, and throws the connection away (RST).
+    Resets,
+    /// Reads the head and nothing of the body, for 30 s.
+    NeverReads,
+    /// Sends what the test hands over, piece by piece, and closes when the test lets go.
+    Script(Script),
 }
+
+/// What an upstream still has to say.
+pub(crate) type Script = Arc<Mutex<mpsc::Receiver<Vec<u8>>>>;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -95,6 +108,13 @@ impl Upstream {
     /// From now on requests to this path are treated so.
     pub(crate) fn at(&self, path: &str, behaviour: Behaviour) {
         lock(&self.record).behaviours.insert(0, (path.to_owned(), behaviour));
+    }
+
+    /// The next request to this path is answered with what is sent here, when it is sent.
+    pub(crate) fn script(&self, path: &str) -> mpsc::Sender<Vec<u8>> {
+        let (say, script) = mpsc::channel();
+        self.at(path, Behaviour::Script(Arc::new(Mutex::new(script))));
+        say
     }
 
     /// Its address as a configuration names it.
@@ -193,6 +213,10 @@ fn serve(stream: TcpStream, connection: usize, record: &Shared) -> io::Result<()
                 )?;
                 return out.shutdown(Shutdown::Both);
             }
+            Behaviour::NeverReads => {
+                thread::sleep(Duration::from_secs(30));
+                return Ok(());
+            }
             _ => {}
         }
         let mut body = Vec::new();
@@ -234,6 +258,26 @@ fn serve(stream: TcpStream, connection: usize, record: &Shared) -> io::Result<()
                     out.write_all(format!("3e8\r\n{}\r\n", "d".repeat(1_000)).as_bytes())?;
                 }
                 out.write_all(b"0\r\n\r\n")?;
+            }
+            Behaviour::EndsSilently => {
+                out.shutdown(Shutdown::Write)?;
+                while reader.read(&mut [0])? > 0 {}
+                return Ok(());
+            }
+            Behaviour::Resets => {
+                out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789")?;
+                // What was sent is meant to arrive first.
+                thread::sleep(Duration::from_millis(100));
+                let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                setsockopt(&out, Linger, &at_once)?;
+                return Ok(());
+            }
+            Behaviour::Script(script) => {
+                let script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                while let Ok(piece) = script.recv() {
+                    out.write_all(&piece)?;
+                }
+                return out.shutdown(Shutdown::Both);
             }
             _ => out.write_all(&echo(&request))?,
         }
