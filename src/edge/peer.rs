@@ -69,8 +69,8 @@ pub(super) fn asks_for_web_socket(request: &RequestHeader) -> bool {
     let mut upgrades = request.headers.get_all(UPGRADE).iter();
     let one = upgrades.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let body =
-        request.headers.contains_key(CONTENT_LENGTH) || request.headers.contains_key(TRANSFER_ENCODING);
-    one && upgrades.next().is_none() && request.method == Method::GET && !body
+        || request.headers.contains_key(CONTENT_LENGTH) || request.headers.contains_key(TRANSFER_ENCODING);
+    one && upgrades.next().is_none() && request.method == Method::GET && !body()
 }
 
 fn group_key(upstream: &Upstream) -> u64 {
