@@ -24,6 +24,8 @@ const OWN_BODY: usize = 64 * 1024;
 /// How long such a body may take.
 const OWN_BODY_TIME: Duration = Duration::from_secs(5);
 
+static X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
 /// What the edge has found out about a request head.
 struct Read {
     client: Client,
@@ -41,7 +43,7 @@ impl Edge {
         };
         let mut body = Bytes::new();
         if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
-            body = match own_body(down).await? {
+            body = match Box::pin(own_body(down)).await? {
                 Ok(body) => body,
                 Err(problem) => return Ok(self.refused(down, ctx, problem)),
             };
@@ -68,8 +70,11 @@ impl Edge {
         let peer = peer.ok_or(Problem::BadRequest)?;
         ctx.client = Some(peer);
         let trusted = self.is_trusted(peer);
-        let sender = if trusted { Sender::TrustedProxy } else { Sender::Anyone };
-        ctx.request_id = RequestId::of(request.headers.get("x-request-id"), sender);
+        ctx.request_id = if trusted {
+            RequestId::of(request.headers.get(&X_REQUEST_ID), Sender::TrustedProxy)
+        } else {
+            RequestId::of(None, Sender::Anyone)
+        };
         self.check_limits(request)?;
         self.check_framing(down)?;
         let client = forwarded::client(peer, &self.trusted_proxies, &request.headers)
@@ -104,9 +109,12 @@ impl Edge {
         }
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        // HTTP/2 splits cookies as it likes; they are one field.
-        let cookies = request.headers.get_all(http::header::COOKIE).iter().count().saturating_sub(1);
-        let fields = request.headers.len().saturating_sub(cookies);
+        let mut fields = request.headers.len();
+        if fields > self.limits.head_fields {
+            // HTTP/2 splits cookies as it likes; they are one field.
+            let cookies = request.headers.get_all(http::header::COOKIE).iter().count();
+            fields = fields.saturating_sub(cookies.saturating_sub(1));
+        }
         if size > self.limits.head_size || fields > self.limits.head_fields {
             return Err(Problem::HeadTooLarge);
         }
