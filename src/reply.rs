@@ -1,7 +1,7 @@
 //! An answer of ours, and the cookies that go with it.
 
 use bytes::Bytes;
-use cookie::{Cookie, SameSite};
+use cookie::SameSite;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -99,7 +99,7 @@ impl OwedCookies {
 
     /// Owes one more cookie. A cookie whose value can't be written is left out; ours are all ASCII.
     pub fn owe(&mut self, cookie: &SetCookie) {
-        if let Ok(mut value) = HeaderValue::from_str(&cookie.to_string()) {
+        if let Ok(mut value) = HeaderValue::try_from(cookie.written()) {
             value.set_sensitive(true);
             self.0.push(value);
         }
@@ -134,8 +134,15 @@ impl OwedCookies {
 }
 
 /// A cookie to set or to clear; `Path=/; HttpOnly` always.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SetCookie(Cookie<'static>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct SetCookie {
+    name: String,
+    value: String,
+    transport: Transport,
+    same_site: SameSite,
+    max_age: Option<u64>,
+    partitioned: bool,
+}
 
 /// Whether an origin's cookies are bound to TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,27 +157,21 @@ impl SetCookie {
     /// A cookie for the browser's session (no `Max-Age`).
     #[must_use]
     pub fn new(name: &str, value: &str, transport: Transport, same_site: SameSite) -> Self {
-        let cookie = Cookie::build((name.to_owned(), value.to_owned()))
-            .path("/")
-            .http_only(true)
-            .secure(transport == Transport::Tls)
-            .same_site(same_site)
-            .build();
-        Self(cookie)
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Self { name, value, transport, same_site, max_age: None, partitioned: false }
     }
 
     /// The same with a lifetime.
     #[must_use]
-    pub fn max_age(mut self, seconds: u64) -> Self {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        self.0.set_max_age(cookie::time::Duration::seconds(seconds));
+    pub const fn max_age(mut self, seconds: u64) -> Self {
+        self.max_age = Some(seconds);
         self
     }
 
     /// The same, kept apart for each top-level site (CHIPS).
     #[must_use]
-    pub fn partitioned(mut self, partitioned: bool) -> Self {
-        self.0.set_partitioned(partitioned.then_some(true));
+    pub const fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
         self
     }
 
@@ -180,11 +181,39 @@ impl SetCookie {
     pub fn clear(name: &str, transport: Transport, same_site: SameSite) -> Self {
         Self::new(name, "", transport, same_site).max_age(0)
     }
+
+    /// The value of `Set-Cookie` ([RFC 6265 §4.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.1)).
+    fn written(&self) -> String {
+        let mut text = String::with_capacity(self.name.len() + self.value.len() + 96);
+        text.extend([&self.name, "=", &self.value, "; HttpOnly; SameSite="]);
+        text.push_str(match self.same_site {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        });
+        if self.partitioned {
+            text.push_str("; Partitioned");
+        }
+        if self.transport == Transport::Tls {
+            text.push_str("; Secure");
+        }
+        text.push_str("; Path=/");
+        if let Some(seconds) = self.max_age {
+            text.extend(["; Max-Age=", itoa::Buffer::new().format(seconds)]);
+        }
+        text
+    }
 }
 
 impl std::fmt::Display for SetCookie {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.written())
+    }
+}
+
+impl std::fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SetCookie").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

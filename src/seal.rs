@@ -5,11 +5,13 @@
 //! months are safe. The key's id stands in front; the first key seals, all open. What is sealed for
 //! one purpose, cookie name and origin opens for no other: they are the associated data.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Bytes of a session key.
 pub const KEY_BYTES: usize = 32;
@@ -17,6 +19,9 @@ const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 12;
 const HEAD: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
+const TAG_BYTES: usize = 16;
+/// Random bytes drawn at once.
+const POOL_BYTES: usize = 512;
 
 /// What a sealed value is for; each purpose has keys of its own, derived by HKDF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +65,10 @@ pub struct Binding<'a> {
 
 impl Binding<'_> {
     fn associated_data(&self) -> Vec<u8> {
-        let mut data = vec![VERSION];
-        for part in [self.purpose.label(), self.name, self.origin] {
+        let parts = [self.purpose.label(), self.name, self.origin];
+        let mut data = Vec::with_capacity(1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>());
+        data.push(VERSION);
+        for part in parts {
             // Lengths stand in front, so that no two bindings have the same bytes.
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part.as_bytes());
@@ -95,7 +102,7 @@ impl MasterKey {
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        fill_random(bytes.as_mut_slice());
+        fill_directly(bytes.as_mut_slice());
         Self(bytes)
     }
 
@@ -180,17 +187,17 @@ impl Keyring {
         let Some(key) = self.of(binding.purpose).first() else { return String::new() };
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce);
-        let mut sealed = Vec::with_capacity(HEAD + plaintext.len() + 16);
+        let mut sealed = Vec::with_capacity(HEAD + plaintext.len() + TAG_BYTES);
         sealed.push(VERSION);
         sealed.extend_from_slice(&key.id);
         sealed.extend_from_slice(&nonce);
-        let mut text = plaintext.to_vec();
+        sealed.extend_from_slice(plaintext);
+        let Some(text) = sealed.get_mut(HEAD..) else { return String::new() };
         let aad = Aad::from(binding.associated_data());
         // Sealing fails only for plaintexts of gigabytes; then nothing is given out.
-        if key.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text).is_err() {
-            return String::new();
-        }
-        sealed.extend_from_slice(&text);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let Ok(tag) = key.key.seal_in_place_separate_tag(nonce, aad, text) else { return String::new() };
+        sealed.extend_from_slice(tag.as_ref());
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
@@ -238,12 +245,50 @@ impl PurposeKey {
     }
 }
 
-/// Fills `bytes` from the operating system's generator.
+/// Random bytes drawn ahead. A draw costs as much as sealing a login, however few bytes it gives.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    used: usize,
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], used: POOL_BYTES }) };
+}
+
+/// Fills `bytes` with random bytes for one use: ids, nonces, verifiers. Few at a time come from a
+/// pool of this thread, where what is handed out is wiped.
 ///
 /// # Panics
 /// When the operating system has no randomness: nothing secure could follow.
-#[expect(clippy::expect_used, reason = "without randomness nothing secure could follow")]
 pub fn fill_random(bytes: &mut [u8]) {
+    if bytes.len() > POOL_BYTES / 8 {
+        return fill_directly(bytes);
+    }
+    POOL.with_borrow_mut(|pool| {
+        if pool.used + bytes.len() > POOL_BYTES {
+            fill_directly(&mut pool.bytes);
+            pool.used = 0;
+        }
+        let end = pool.used + bytes.len();
+        match pool.bytes.get_mut(pool.used..end) {
+            Some(drawn) => {
+                bytes.copy_from_slice(drawn);
+                drawn.zeroize();
+                pool.used = end;
+            }
+            None => fill_directly(bytes),
+        }
+    });
+}
+
+#[expect(clippy::expect_used, reason = "without randomness nothing secure could follow")]
+fn fill_directly(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the operating system gives random bytes");
 }
 
@@ -395,6 +440,19 @@ mod tests {
     fn hashes_the_vector_of_fips_180() {
         let expected = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
         assert_eq!(URL_SAFE_NO_PAD.encode(sha256(b"abc")), expected);
+    }
+
+    #[test]
+    fn no_drawn_bytes_come_twice_whatever_their_number() {
+        let mut seen = std::collections::HashSet::new();
+        for round in 0..2000 {
+            // Sixteen bytes of a draw are looked at: that two are equal by chance doesn't happen.
+            let mut bytes = vec![0; 16 + round % 100];
+            fill_random(&mut bytes);
+            assert!(bytes.windows(16).all(|window| window != [0; 16]));
+            assert!(seen.insert(bytes[..16].to_vec()));
+            assert!(seen.insert(bytes[bytes.len() - 16..].to_vec()) || bytes.len() == 16);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Writing an answer of ours, and the line that every request leaves.
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::server::Session as HttpSession;
 use pingora::proxy::Session as Downstream;
@@ -9,8 +9,6 @@ use super::Edge;
 use super::context::Context;
 use crate::reply::{Connection, Reply};
 use crate::telemetry::Entry;
-
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Edge {
     /// Writes `reply` downstream. Holds the only `Ok(true)`: the request has been answered.
@@ -21,11 +19,17 @@ impl Edge {
         reply: Reply,
     ) -> pingora::Result<bool> {
         ctx.status = Some(reply.status);
-        let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + 3))?;
-        for (name, value) in &reply.headers {
-            head.append_header(name.clone(), value.clone())?;
+        // Names are ours: without a spelling of its own beside it each is written as it would be with one.
+        let mut head = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?;
+        let mut named = None;
+        for (name, value) in reply.headers {
+            // Further values of a header come without its name.
+            named = name.or(named);
+            if let Some(name) = &named {
+                head.append_header(name, value)?;
+            }
         }
-        head.insert_header(X_REQUEST_ID.clone(), ctx.request_id.header_value())?;
+        head.insert_header("x-request-id", ctx.request_id.header_value())?;
         // Without a length Pingora would close the connection after every answer.
         head.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()))?;
         if reply.connection == Connection::Close {

@@ -4,7 +4,6 @@
 //! trust reaches. What goes upstream is built anew, with the scheme, host and port of the matched
 //! origin alone.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,12 +11,10 @@ use ipnet::IpNet;
 
 use crate::route::origin::{Authority, NotAnOrigin};
 use crate::route::origin_headers::OriginHeaders;
+use crate::telemetry::address;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The client, and what trusted proxies say of how it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,33 +95,46 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, NotAnOrigin> {
 /// the client and go on with the proxies we trust: what lies beyond them is hearsay. Without an
 /// origin (a probe for any Host) nothing is said of scheme, host and port.
 #[must_use]
-pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(HeaderName, HeaderValue)> {
-    let mut chain = client.address.to_string();
-    let real_ip = chain.clone();
-    let mut forwarded = node(client.address);
-    forwarded.push_str(origin.map_or("", |origin| &origin.forwarded));
-    for &proxy in &client.proxies {
-        // Writing to a string can't fail.
-        let _ = write!(chain, ", {proxy}");
-        forwarded.push_str(", ");
-        forwarded.push_str(&node(proxy));
+pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(&'static str, HeaderValue)> {
+    // Every request pays for this: no formatting, and one buffer for all of it.
+    let mut text = Vec::with_capacity(128);
+    address::write_ip(&mut text, client.address);
+    let real_ip = value(&text);
+    let mut chain = real_ip.clone();
+    if !client.proxies.is_empty() {
+        for &proxy in &client.proxies {
+            text.extend_from_slice(b", ");
+            address::write_ip(&mut text, proxy);
+        }
+        chain = value(&text);
     }
-    let written = [(X_FORWARDED_FOR, chain), (X_REAL_IP, real_ip), (http::header::FORWARDED, forwarded)];
+    text.clear();
+    write_node(&mut text, client.address);
+    text.extend_from_slice(origin.map_or("", |origin| &origin.forwarded).as_bytes());
+    for &proxy in &client.proxies {
+        text.extend_from_slice(b", ");
+        write_node(&mut text, proxy);
+    }
+    let written = [("x-forwarded-for", chain), ("x-real-ip", real_ip), ("forwarded", value(&text))];
     let mut headers = Vec::with_capacity(6);
-    headers.extend(written.into_iter().filter_map(|(name, text)| Some((name, text.try_into().ok()?))));
+    headers.extend(written.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if let Some(origin) = origin {
-        headers.push((X_FORWARDED_HOST, origin.host.clone()));
-        headers.push((X_FORWARDED_PORT, origin.port.clone()));
-        headers.push((X_FORWARDED_PROTO, origin.proto.clone()));
+        headers.push(("x-forwarded-host", origin.host.clone()));
+        headers.push(("x-forwarded-port", origin.port.clone()));
+        headers.push(("x-forwarded-proto", origin.proto.clone()));
     }
     headers
 }
 
-fn node(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => format!("for={address}"),
-        IpAddr::V6(address) => format!("for=\"[{address}]\""),
-    }
+fn value(text: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text).ok()
+}
+
+fn write_node(text: &mut Vec<u8>, address: IpAddr) {
+    let (before, after) = if address.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    text.extend_from_slice(before.as_bytes());
+    address::write_ip(text, address);
+    text.extend_from_slice(after.as_bytes());
 }
 
 #[cfg(test)]

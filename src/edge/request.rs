@@ -32,6 +32,8 @@ const COOKIES: usize = 32 * 1024;
 /// wire, and browsers keep fewer cookies for a site.
 const COOKIE_FIELDS: usize = 512;
 
+static X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
 /// What the edge has found out about a request head.
 struct Read {
     client: Client,
@@ -56,7 +58,7 @@ impl Edge {
         };
         let mut body = Bytes::new();
         if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
-            body = match own_body(down).await? {
+            body = match Box::pin(own_body(down)).await? {
                 Ok(body) => body,
                 Err(problem) => return Ok(self.refused(down, ctx, problem)),
             };
@@ -83,8 +85,11 @@ impl Edge {
         let peer = peer.ok_or(Problem::BadRequest)?;
         ctx.client = Some(peer);
         let trusted = self.is_trusted(peer);
-        let sender = if trusted { Sender::TrustedProxy } else { Sender::Anyone };
-        ctx.request_id = RequestId::of(request.headers.get("x-request-id"), sender);
+        ctx.request_id = if trusted {
+            RequestId::of(request.headers.get(&X_REQUEST_ID), Sender::TrustedProxy)
+        } else {
+            RequestId::of(None, Sender::Anyone)
+        };
         self.check_limits(request)?;
         if ctx.connection.as_ref().is_some_and(|connection| connection.request_line() == RequestLine::Odd) {
             return Err(Problem::MalformedPath);
@@ -125,9 +130,13 @@ impl Edge {
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         // HTTP/2 splits cookies as it likes; they are one field, joined by two bytes.
-        let cookies = request.headers.get_all(http::header::COOKIE).iter();
-        let (parts, bytes) =
-            cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2));
+        let (parts, bytes) = match request.headers.get(http::header::COOKIE) {
+            None => (0, 0),
+            Some(_) => {
+                let cookies = request.headers.get_all(http::header::COOKIE).iter();
+                cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2))
+            }
+        };
         let fields = request.headers.len().saturating_sub(parts.saturating_sub(1));
         let cookies_fit = bytes <= COOKIES + 2 && parts <= COOKIE_FIELDS;
         if size > self.limits.head_size || fields > self.limits.head_fields || !cookies_fit {

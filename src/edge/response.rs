@@ -1,6 +1,6 @@
 //! What comes back: the upstream's answer, kept from shared caches, with the cookies we owe.
 
-use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING, VARY};
+use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType};
@@ -67,7 +67,7 @@ impl Edge {
         if forward.is_protected() && route.cache == ResponseCache::Private {
             let private = private_cache_control(&response.headers);
             response.insert_header(CACHE_CONTROL, private.cache_control)?;
-            response.insert_header(VARY, private.vary)?;
+            response.insert_header("vary", private.vary)?;
             let for_shared_caches: Vec<HeaderName> =
                 response.headers.keys().filter(|name| PrivateCaching::removes(name)).cloned().collect();
             for name in &for_shared_caches {

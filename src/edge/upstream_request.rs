@@ -18,8 +18,10 @@ use super::{Edge, forwarded, peer};
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
 
-static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+// Pingora keeps a name's spelling beside the name: static text and shared bytes are taken as they are,
+// a `HeaderName` is copied.
+const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+const X_REQUEST_ID: &str = "x-request-id";
 
 /// Fields for one connection only, and `Expect`, which we have answered.
 static HOP_BY_HOP: [HeaderName; 11] = [
@@ -70,7 +72,7 @@ impl Edge {
         for (name, value) in forwarded::outgoing(client, origin) {
             request.insert_header(name, value)?;
         }
-        request.insert_header(X_REQUEST_ID.clone(), ctx.request_id.header_value())?;
+        request.insert_header(X_REQUEST_ID, ctx.request_id.header_value())?;
         for (name, value) in forward.identity_headers() {
             request.insert_header(name.clone(), value.clone())?;
         }
@@ -120,7 +122,7 @@ fn write_target(
     request.set_uri(parsed(&stripped)?);
     if rest.is_some() && !prefix.is_empty() {
         let value = HeaderValue::from_str(prefix).or_err(ErrorType::InternalError, "strip_prefix")?;
-        request.insert_header(X_FORWARDED_PREFIX.clone(), value)?;
+        request.insert_header(X_FORWARDED_PREFIX, value)?;
     }
     Ok(())
 }

@@ -1,7 +1,16 @@
 //! What kind of client is asking: it decides how an anonymous request is answered.
 
 use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
+
+const PREFETCHES: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Kinds of client, as far as a challenge cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +33,7 @@ impl ClientKind {
     /// Reads it from method and headers
     /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)).
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if is_grpc(headers) {
             return Self::Grpc;
         }
@@ -34,16 +43,16 @@ impl ClientKind {
         if headers.contains_key(UPGRADE) {
             return Self::Program;
         }
-        let prefetch = ["sec-purpose", "purpose", "x-moz"]
+        let prefetch = PREFETCHES
             .iter()
             .any(|name| text(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch")));
-        let accepts_html = text(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html"));
-        let navigates = match (text("sec-fetch-mode"), text("sec-fetch-dest")) {
+        let accepts_html = text(&ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+        let navigates = match (text(&SEC_FETCH_MODE), text(&SEC_FETCH_DEST)) {
             (Some("navigate"), Some("document")) => true,
             (Some("navigate"), Some("iframe" | "frame" | "embed" | "object" | "fencedframe")) => {
                 return Self::FrameOrPrefetch;
             }
-            (None, None) => accepts_html && !headers.contains_key("x-requested-with"),
+            (None, None) => accepts_html && !headers.contains_key(&X_REQUESTED_WITH),
             _ => false,
         };
         match navigates {

@@ -127,7 +127,8 @@ impl Gateway {
         }
         let Some(origin) = inbound.origin else { return self.handle_any_host(inbound) };
         match self.endpoint(inbound) {
-            Ok(Some(endpoint)) => return self.answer(inbound, origin, endpoint).await,
+            // In a box: the room that signing in needs isn't carried by every request.
+            Ok(Some(endpoint)) => return Box::pin(self.answer(inbound, origin, endpoint)).await,
             Ok(None) => {}
             Err(refused) => return self.refuse_path(inbound, refused),
         }

@@ -69,8 +69,7 @@ pub fn start(
     );
     cookies.extend(attempt.owe(sign_in, keyring, headers));
     // A URL is ASCII without control bytes, so it is always a header value.
-    let location =
-        HeaderValue::from_str(request.url.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
+    let location = HeaderValue::try_from(request.url).unwrap_or_else(|_| HeaderValue::from_static("/"));
     Ok(Started { location, cookies })
 }
 

@@ -4,7 +4,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use url::Url;
+use url::form_urlencoded;
 
 use super::discovery::Metadata;
 use super::{Config, ResponseMode};
@@ -52,8 +52,8 @@ pub struct AuthorizationParams<'a> {
 /// A request to send the browser away with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationRequest {
-    /// Where to send it.
-    pub url: Url,
+    /// Where to send it: ASCII, every value percent-encoded.
+    pub url: String,
 }
 
 /// `BASE64URL(SHA256(code_verifier))`: the only method we use
@@ -79,28 +79,64 @@ pub(super) fn request(
         further.push((name, value));
     }
 
-    let mut url = metadata.authorization_endpoint.clone();
-    {
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &config.client_id)
-            .append_pair("redirect_uri", params.redirect_uri)
-            .append_pair("scope", &config.scopes.join(" "))
-            .append_pair("state", params.state)
-            .append_pair("nonce", params.nonce)
-            .append_pair("code_challenge", params.code_challenge)
-            .append_pair("code_challenge_method", "S256");
-        if config.response_mode == ResponseMode::FormPost {
-            query.append_pair("response_mode", "form_post");
-        }
-        query.extend_pairs(further);
+    let endpoint = &metadata.authorization_endpoint;
+    // An endpoint has no fragment (RFC 6749 §3.1); one that has keeps it behind the query.
+    let (address, fragment) = match endpoint.as_str().split_once('#') {
+        Some((address, fragment)) => (address, Some(fragment)),
+        None => (endpoint.as_str(), None),
+    };
+    let before = match endpoint.query() {
+        None => "?",
+        Some("") => "",
+        Some(_) => "&",
+    };
+    let mut url = String::with_capacity(address.len() + 512 + params.state.len());
+    url.push_str(address);
+    url.push_str(before);
+    url.push_str("response_type=code");
+    append(&mut url, "client_id", &config.client_id);
+    append(&mut url, "redirect_uri", params.redirect_uri);
+    append(&mut url, "scope", &config.scopes.join(" "));
+    append(&mut url, "state", params.state);
+    append(&mut url, "nonce", params.nonce);
+    append(&mut url, "code_challenge", params.code_challenge);
+    url.push_str("&code_challenge_method=S256");
+    if config.response_mode == ResponseMode::FormPost {
+        url.push_str("&response_mode=form_post");
+    }
+    for (name, value) in further {
+        append(&mut url, name, value);
+    }
+    if let Some(fragment) = fragment {
+        url.push('#');
+        url.push_str(fragment);
     }
     AuthorizationRequest { url }
 }
 
+/// Appends a parameter behind others.
+fn append(url: &mut String, name: &str, value: &str) {
+    for (sign, text) in [('&', name), ('=', value)] {
+        url.push(sign);
+        // Most of it is base64url.
+        if text.bytes().all(stands_for_itself) {
+            url.push_str(text);
+        } else {
+            url.extend(form_urlencoded::byte_serialize(text.as_bytes()));
+        }
+    }
+}
+
+/// Bytes that `application/x-www-form-urlencoded` leaves as they are, but for a few that are rare.
+const fn stands_for_itself(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.')
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::super::testing;
     use super::*;
 
@@ -116,8 +152,13 @@ mod tests {
         }
     }
 
-    fn values(url: &Url, name: &str) -> Vec<String> {
-        url.query_pairs().filter(|(n, _)| n == name).map(|(_, value)| value.into_owned()).collect()
+    fn values(url: &str, name: &str) -> Vec<String> {
+        Url::parse(url)
+            .unwrap()
+            .query_pairs()
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| value.into_owned())
+            .collect()
     }
 
     #[test]
@@ -183,6 +224,31 @@ mod tests {
         let mut metadata = testing::read_metadata();
         metadata.authorization_endpoint.set_query(Some("tenant=1"));
         let built = request(&testing::config(), &metadata, &params(&[]));
-        assert!(built.url.query().unwrap().starts_with("tenant=1&response_type=code&"));
+        let built = Url::parse(&built.url).unwrap();
+        assert!(built.query().unwrap().starts_with("tenant=1&response_type=code&"));
+    }
+
+    proptest! {
+        #[test]
+        fn parameters_are_written_as_a_form_has_them(
+            endpoint in "(\\?([u-z]=1)?)?(#[a-z]?)?",
+            state in "[A-Za-z0-9_-]{0,20}|\\PC{0,20}",
+            extra in proptest::collection::vec(("[a-f]\\PC{0,5}", "\\PC{0,8}"), 0..3),
+        ) {
+            let mut metadata = testing::read_metadata();
+            metadata.authorization_endpoint = metadata.authorization_endpoint.join(&endpoint).unwrap();
+            let params = AuthorizationParams { state: &state, ..params(&extra) };
+            let built = request(&testing::config(), &metadata, &params);
+            let mut plain = metadata.authorization_endpoint.clone();
+            let pairs: Vec<_> = Url::parse(&built.url).unwrap().query_pairs().into_owned().collect();
+            let own = metadata.authorization_endpoint.query_pairs().count();
+            plain.query_pairs_mut().extend_pairs(&pairs[own..]);
+            prop_assert_eq!(&built.url, plain.as_str());
+            prop_assert_eq!(values(&built.url, "state"), [state]);
+            let last = extra.iter().rev().find(|(name, _)| extra[0].0 == *name);
+            if let Some((name, value)) = last {
+                prop_assert_eq!(&values(&built.url, name), std::slice::from_ref(value));
+            }
+        }
     }
 }

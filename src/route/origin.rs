@@ -100,16 +100,33 @@ impl Host {
         }
         let name = text.strip_suffix('.').unwrap_or(text);
         // 253 characters in all and 63 a label: RFC 1035 section 2.3.4.
-        if name.len() > 253 || !name.split('.').all(is_label) {
+        if name.len() > 253 {
             return Err(NotAnOrigin::Host);
         }
-        if name.rsplit('.').next().is_some_and(is_number) && name.parse::<Ipv4Addr>().is_err() {
+        // Every request names a host: its bytes are looked at once.
+        let mut label = 0;
+        let mut folded = true;
+        for byte in name.bytes() {
+            match byte {
+                b'.' if label == 0 => return Err(NotAnOrigin::Host),
+                b'.' => {
+                    label = 0;
+                    continue;
+                }
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+                b'A'..=b'Z' => folded = false,
+                _ => return Err(NotAnOrigin::Host),
+            }
+            label += 1;
+            if label > 63 {
+                return Err(NotAnOrigin::Host);
+            }
+        }
+        let last = name.get(name.len() - label..).filter(|last| !last.is_empty()).ok_or(NotAnOrigin::Host)?;
+        if is_number(last) && name.parse::<Ipv4Addr>().is_err() {
             return Err(NotAnOrigin::Host);
         }
-        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Ok(Self(name.to_ascii_lowercase().into()));
-        }
-        Ok(Self(name.into()))
+        Ok(Self(if folded { name.into() } else { name.to_ascii_lowercase().into() }))
     }
 
     /// The host as compared and written.
@@ -124,11 +141,6 @@ impl Host {
         let address = |text: &str| text.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
         matches!(&*self.0, "localhost" | "[::1]") || address(&self.0)
     }
-}
-
-fn is_label(label: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=63).contains(&label.len()) && label.bytes().all(known)
 }
 
 /// Whether a browser takes the label for a number, and so the host for an IPv4 address.
@@ -147,8 +159,8 @@ impl Authority {
     /// [`NotAnOrigin`].
     pub fn parse(text: &str) -> Result<Self, NotAnOrigin> {
         // The colons of an IPv6 address stand before its bracket.
-        let after_address = text.rfind(']').unwrap_or(0);
-        let colon = text.get(after_address..).and_then(|rest| rest.find(':'));
+        let after_address = memchr::memrchr(b']', text.as_bytes()).unwrap_or(0);
+        let colon = text.as_bytes().get(after_address..).and_then(|rest| memchr::memchr(b':', rest));
         let Some((host, port)) = colon.and_then(|at| text.split_at_checked(after_address + at)) else {
             return Ok(Self { host: Host::parse(text)?, port: None });
         };
@@ -373,7 +385,30 @@ mod tests {
         assert_eq!(Host::parse(host).unwrap().is_loopback(), loopback);
     }
 
+    /// The rule as one would say it: labels of known characters, none empty, none too long.
+    fn is_name(text: &str) -> bool {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(known);
+        let last = name.rsplit('.').next().unwrap();
+        name.len() <= 253
+            && name.split('.').all(is_label)
+            && (!is_number(last) || name.parse::<Ipv4Addr>().is_ok())
+    }
+
     proptest! {
+        #[test]
+        fn a_host_is_a_name_of_labels(text in "[a-cXx0-2._-]{0,12}|([a-z]{60,66}\\.?){1,4}|[a-c.]{250,256}|[^\\[]{0,8}") {
+            match Host::parse(&text) {
+                Ok(host) => {
+                    prop_assert!(is_name(&text));
+                    let name = text.strip_suffix('.').unwrap_or(&text).to_ascii_lowercase();
+                    prop_assert_eq!(host.as_str(), name);
+                }
+                Err(_) => prop_assert!(!is_name(&text)),
+            }
+        }
+
         #[test]
         fn a_read_authority_is_read_again_as_itself(text in "[\\[\\]a-fA-F0-9xX:.,@/ _-]{0,24}") {
             if let Ok(authority) = Authority::parse(&text) {

@@ -112,7 +112,10 @@ fn refuse_decoded(path: &str) -> Result<(), Refused> {
 
 /// Whether a segment is nothing but dots and blanks, parameters and all from a `?` or `#` aside.
 fn has_dot_segment(path: &str) -> bool {
-    // Most paths have no segment that begins with a dot or blank in any spelling.
+    // Most paths have no dot in any spelling, and few a segment that begins with a dot or blank.
+    if memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
+        return false;
+    }
     path.split('/').any(|segment| {
         let segment = segment.split([';', '?', '#']).next().unwrap_or_default();
         segment.starts_with(['.', ' ', '\t', '%']) && is_dots_and_blanks(segment)

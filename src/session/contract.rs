@@ -256,3 +256,115 @@ async fn a_record_sealed_by_an_older_key_opens_and_is_sealed_anew() {
     assert!(after.load(&scope, &value).await.unwrap().is_none());
     assert!(after.load(&scope, &renewed).await.unwrap().is_some());
 }
+
+/// The same value, presented once before so that the store may know the record already.
+async fn presented_again(store: &dyn SessionStore, scope: &Scope, value: &str) -> Option<Arc<Live>> {
+    store.load(scope, value).await.unwrap();
+    store.load(scope, value).await.unwrap()
+}
+
+#[rstest]
+#[case::one(Ended::One)]
+#[case::by_its_handle(Ended::ByHandle)]
+#[case::by_the_providers_session(Ended::BySid)]
+#[tokio::test]
+async fn a_record_known_already_dies_like_a_fresh_one(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+    #[case] ended: Ended,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let other = store.create(&scope, session(&scope, "kim", "s2", clock.now())).await.unwrap();
+    let live = presented_again(store.as_ref(), &scope, &value).await.unwrap();
+    presented_again(store.as_ref(), &scope, &other).await.unwrap();
+    match ended {
+        Ended::One => store.end(&live, Ending::AtOnce, clock.now()).await.unwrap(),
+        Ended::ByHandle => store.end_known(live.handle(), Ending::AtOnce, clock.now()).await.unwrap(),
+        Ended::BySid => drop(store.end_by_sid(&scope.provider, "s1", clock.now()).await.unwrap()),
+    }
+    assert!(presented_again(store.as_ref(), &scope, &value).await.is_none());
+    let other = presented_again(store.as_ref(), &scope, &other).await.unwrap();
+    assert_eq!(other.identity().sub(), Some("kim"));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    One,
+    ByHandle,
+    BySid,
+}
+
+#[tokio::test]
+async fn a_record_known_already_dies_when_its_grace_is_over() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = presented_again(store.as_ref(), &scope, &value).await.unwrap();
+    store.end(&live, Ending::After(Duration::from_secs(10)), clock.now()).await.unwrap();
+    clock.advance(Duration::from_secs(9));
+    assert!(presented_again(store.as_ref(), &scope, &value).await.is_some());
+    clock.advance(Duration::from_secs(1));
+    assert!(presented_again(store.as_ref(), &scope, &value).await.is_none());
+}
+
+#[tokio::test]
+async fn a_sealed_value_says_when_it_was_last_used_however_often_it_is_presented() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let created_at = clock.now();
+    let value = store.create(&scope, session(&scope, "ada", "s1", created_at)).await.unwrap();
+    for _ in 0..5 {
+        clock.advance(Duration::from_mins(10));
+        let live = store.load(&scope, &value).await.unwrap().unwrap();
+        // Who keeps presenting an old cookie is idle by what that cookie says.
+        assert_eq!((live.session().created_at, live.last_seen()), (created_at, created_at));
+        live.seen(clock.now());
+        let renewed = store.renew(&scope, &live, clock.now()).unwrap();
+        let later = presented_again(store.as_ref(), &scope, &renewed).await.unwrap();
+        assert_eq!(later.last_seen(), clock.now());
+        assert_eq!(later.session().created_at, created_at);
+    }
+}
+
+#[rstest]
+#[case::origin(scope("https://other.example.com", "idp"))]
+#[case::provider(scope(APP, "other"))]
+#[case::cookie(Scope { cookie: "__Host-vestibule-idp".into(), ..scope(APP, "idp") })]
+#[tokio::test]
+async fn a_record_known_already_is_none_elsewhere(#[case] elsewhere: Scope) {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let home = scope(APP, "idp");
+    let value = store.create(&home, session(&home, "ada", "s1", clock.now())).await.unwrap();
+    assert!(presented_again(store.as_ref(), &home, &value).await.is_some());
+    assert!(presented_again(store.as_ref(), &elsewhere, &value).await.is_none());
+    assert!(presented_again(store.as_ref(), &home, &value).await.is_some());
+}
+
+#[tokio::test]
+async fn a_record_known_already_opens_for_its_very_bytes_alone() {
+    let House { store, clock } = house(StoreKind::Cookie);
+    let scope = scope(APP, "idp");
+    let mut values = Vec::new();
+    for index in 0..50 {
+        let sub = format!("person {index}");
+        let value = store.create(&scope, session(&scope, &sub, "s1", clock.now())).await.unwrap();
+        values.push((sub, value));
+    }
+    for _ in 0..2 {
+        for (sub, value) in &values {
+            let live = store.load(&scope, value).await.unwrap().unwrap();
+            assert_eq!(live.identity().sub(), Some(sub.as_str()));
+        }
+    }
+    let (_, value) = &values[0];
+    for at in [0, 7, value.len() / 2, value.len() - 1] {
+        let other = if value.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let mut changed = value.clone();
+        changed.replace_range(at..=at, other);
+        // The last character may hold bits that count for nothing; then it is no base64url any more.
+        assert!(store.load(&scope, &changed).await.unwrap().is_none(), "{at}");
+    }
+    assert!(store.load(&scope, &format!("{value}A")).await.unwrap().is_none());
+    assert!(store.load(&scope, &value[1..]).await.unwrap().is_none());
+}

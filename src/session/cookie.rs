@@ -6,6 +6,7 @@
 use cookie::SameSite;
 use http::HeaderMap;
 use http::header::COOKIE;
+use memchr::memchr;
 
 use super::Scope;
 use crate::reply::{OwedCookies, SetCookie};
@@ -25,8 +26,26 @@ pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         .get_all(COOKIE)
         .iter()
         .filter_map(|field| std::str::from_utf8(field.as_bytes()).ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
+        .flat_map(|field| cut_at(field, b';'))
+        .filter_map(|pair| {
+            let pair = pair.trim_matches([' ', '\t']);
+            let (name, value) = pair.split_at_checked(memchr(b'=', pair.as_bytes())?)?;
+            Some((name, value.get(1..)?))
+        })
+}
+
+/// What stands between the signs. Sealed sessions are long, so they are searched for, not walked.
+fn cut_at(text: &str, sign: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some((part, more)) = memchr(sign, text.as_bytes()).and_then(|at| text.split_at_checked(at))
+        else {
+            return rest.take();
+        };
+        rest = more.get(1..);
+        Some(part)
+    })
 }
 
 /// What a request presents under one scope's name.
@@ -61,7 +80,10 @@ pub fn presented(headers: &HeaderMap, scope: &Scope) -> Presented {
 }
 
 fn assemble(headers: &HeaderMap, scope: &Scope, first: &str) -> Option<String> {
-    let Some((count, head)) = first.split_once('~') else { return Some(first.to_owned()) };
+    let Some((count, head)) = memchr(b'~', first.as_bytes()).and_then(|at| first.split_at_checked(at)) else {
+        return Some(first.to_owned());
+    };
+    let head = head.get(1..).unwrap_or_default();
     // One digit from 2 to 8 and nothing else.
     let count = match count.as_bytes() {
         [digit @ b'2'..=b'8'] => usize::from(digit - b'0'),

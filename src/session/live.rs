@@ -83,69 +83,85 @@ pub enum SealedBy {
     OlderKey,
 }
 
-/// A session in use.
-pub struct Live {
+/// What is fixed about a session in use: shared where one record serves many requests.
+pub(super) struct Record {
     session: Session,
     handle: Handle,
     identity: Identity,
-    last_seen: AtomicU64,
-    /// When it ends whatever the time-outs say; `u64::MAX` while nothing has ended it.
-    dies_at: AtomicU64,
     /// What a sealed record needs to be sealed again.
     sealing: Option<Sealing>,
     /// Headers rendered once per mapping.
     rendered: ArcSwap<Vec<RenderedFor>>,
 }
 
-impl Live {
-    /// A session in use, known by the hash of its id.
-    #[must_use]
-    pub(super) fn new(session: Session, handle: Handle, scope: &Scope) -> Self {
+impl Record {
+    /// A record known by the hash of its id.
+    pub(super) fn new(session: Session, handle: Handle, scope: &Scope, sealing: Option<Sealing>) -> Self {
         let identity = Identity {
             provider: session.provider.clone(),
             names: Arc::clone(&scope.names),
             claims: session.claims.clone(),
         };
-        Self {
-            last_seen: AtomicU64::new(session.last_seen.as_millis()),
-            dies_at: AtomicU64::new(u64::MAX),
-            rendered: ArcSwap::default(),
-            sealing: None,
-            session,
-            handle,
-            identity,
-        }
+        Self { rendered: ArcSwap::default(), sealing, session, handle, identity }
     }
 
-    /// The same, opened from a sealed record.
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// A session in use.
+pub struct Live {
+    record: Arc<Record>,
+    last_seen: AtomicU64,
+    /// When it ends whatever the time-outs say; `u64::MAX` while nothing has ended it.
+    dies_at: AtomicU64,
+}
+
+impl Live {
+    /// A session in use. What becomes of it is its own: another one of the same record knows nothing
+    /// of it.
     #[must_use]
-    pub fn sealed(mut self, sealing: Sealing) -> Self {
-        self.sealing = Some(sealing);
-        self
+    pub(super) fn new(record: Arc<Record>) -> Self {
+        Self {
+            last_seen: AtomicU64::new(record.session.last_seen.as_millis()),
+            dies_at: AtomicU64::new(u64::MAX),
+            record,
+        }
     }
 
     /// How the sealed record came in, if it was one.
     #[must_use]
-    pub const fn sealing(&self) -> Option<&Sealing> {
-        self.sealing.as_ref()
+    pub fn sealing(&self) -> Option<&Sealing> {
+        self.record.sealing.as_ref()
     }
 
     /// The record as it was stored.
     #[must_use]
-    pub const fn session(&self) -> &Session {
-        &self.session
+    pub fn session(&self) -> &Session {
+        &self.record.session
     }
 
     /// The hash of its id.
     #[must_use]
-    pub const fn handle(&self) -> &Handle {
-        &self.handle
+    pub fn handle(&self) -> &Handle {
+        &self.record.handle
     }
 
     /// Who is signed in.
     #[must_use]
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> &Identity {
+        &self.record.identity
     }
 
     /// When it was last used.
@@ -173,12 +189,13 @@ impl Live {
     /// The identity as headers, rendered at the first use of each mapping.
     #[must_use]
     pub fn headers(&self, mapping: &Arc<HeaderMapping>) -> Arc<Result<Rendered, Unsendable>> {
-        let known = self.rendered.load();
+        let rendered = &self.record.rendered;
+        let known = rendered.load();
         if let Some((_, headers)) = known.iter().find(|(of, _)| Arc::ptr_eq(of, mapping)) {
             return Arc::clone(headers);
         }
-        let headers = Arc::new(mapping.render(&self.identity));
-        self.rendered.rcu(|known| {
+        let headers = Arc::new(mapping.render(&self.record.identity));
+        rendered.rcu(|known| {
             let mut more = Vec::with_capacity(known.len() + 1);
             more.extend(known.iter().cloned());
             more.push((Arc::clone(mapping), Arc::clone(&headers)));
@@ -190,7 +207,7 @@ impl Live {
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Live").field("record", &self.record).finish_non_exhaustive()
     }
 }
 

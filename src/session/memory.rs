@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::live::{Handle, fresh_id};
+use super::live::{Handle, Record, fresh_id};
 use super::{Config, Ending, Error, Live, Scope, Session, SessionStore};
 use crate::clock::Timestamp;
 use crate::identity::ProviderName;
@@ -48,7 +48,7 @@ impl MemoryStore {
 impl SessionStore for MemoryStore {
     async fn create(&self, scope: &Scope, session: Session) -> Result<String, Error> {
         let (id, handle) = fresh_id();
-        let live = Arc::new(Live::new(session, handle, scope));
+        let live = Arc::new(Live::new(Arc::new(Record::new(session, handle, scope, None))));
         self.sessions.insert(handle, Arc::clone(&live));
         // Noted when it is there: who ends the sid finds either nothing or the whole session.
         self.by_sid.note(&live);

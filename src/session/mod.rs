@@ -9,6 +9,7 @@ pub mod cookie;
 pub mod lifecycle;
 mod live;
 mod memory;
+mod opened;
 mod revocations;
 mod sealed;
 mod store;

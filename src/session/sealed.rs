@@ -1,7 +1,8 @@
 //! Sessions sealed whole into the browser's cookie: nothing to run, nothing to lose.
 //!
 //! The record carries an id of its own, so that ending it can be remembered here until it would be
-//! too old anyway: at once on this replica, at the absolute limit on others.
+//! too old anyway: at once on this replica, at the absolute limit on others. Records opened lately are
+//! kept opened ([`Opened`]); whether one is still good is asked every time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::Limits;
-use super::live::{SealedBy, Sealing, fresh_id};
+use super::live::{Record, SealedBy, Sealing, fresh_id};
+use super::opened::Opened;
 use super::revocations::Revocations;
 use super::{Config, Ending, Error, Handle, Live, Scope, Session, SessionStore};
 use crate::clock::{Clock, Timestamp};
@@ -26,6 +28,7 @@ pub struct CookieStore {
     granularity: Duration,
     max_size: usize,
     revocations: Revocations,
+    opened: Opened,
 }
 
 /// What is sealed: the record under a short id.
@@ -52,11 +55,22 @@ impl CookieStore {
             clock,
             max_size: config.cookie_max_size,
             revocations: Revocations::new(config.absolute_timeout),
+            opened: Opened::new(),
         }
     }
 
     fn binding(scope: &Scope) -> Binding<'_> {
         Binding { purpose: Purpose::Session, name: &scope.cookie, origin: &scope.origin }
+    }
+
+    /// The record in a value that was sealed by us for this place.
+    fn open(&self, scope: &Scope, presented: &str) -> Option<Arc<Record>> {
+        let plain = self.keyring.open(Self::binding(scope), presented).ok()?;
+        let Sealed { id, session } = serde_json::from_slice(&plain).ok()?;
+        let handle = seal::sha256(id.as_bytes());
+        let current = self.keyring.is_current(Purpose::Session, presented);
+        let key = if current { SealedBy::CurrentKey } else { SealedBy::OlderKey };
+        Some(Arc::new(Record::new(session, handle, scope, Some(Sealing { id, key }))))
     }
 
     fn seal(&self, scope: &Scope, sealed: &Sealed) -> Result<String, Error> {
@@ -89,25 +103,30 @@ impl SessionStore for CookieStore {
         if presented.len() > self.max_size {
             return Ok(None);
         }
-        let Ok(plain) = self.keyring.open(Self::binding(scope), presented) else { return Ok(None) };
-        let Ok(Sealed { id, session }) = serde_json::from_slice(&plain) else { return Ok(None) };
-        let handle = seal::sha256(id.as_bytes());
-        let now = self.clock.now();
-        if !session.belongs_to(scope) || self.revocations.covers(&handle, &session, now) {
+        let found = self.opened.find(scope, presented);
+        let known = found.is_some();
+        let Some(record) = found.or_else(|| self.open(scope, presented)) else { return Ok(None) };
+        if !record.session().belongs_to(scope) {
             return Ok(None);
         }
-        let current = self.keyring.is_current(Purpose::Session, presented);
-        let key = if current { SealedBy::CurrentKey } else { SealedBy::OlderKey };
-        Ok(Some(Arc::new(Live::new(session, handle, scope).sealed(Sealing { id, key }))))
+        if self.revocations.covers(record.handle(), record.session(), self.clock.now()) {
+            self.opened.forget(presented);
+            return Ok(None);
+        }
+        if !known {
+            self.opened.keep(scope, presented, &record);
+        }
+        Ok(Some(Arc::new(Live::new(record))))
     }
 
     fn renew(&self, scope: &Scope, live: &Live, now: Timestamp) -> Option<String> {
         let (session, sealing) = (live.session(), live.sealing()?);
         let stale = live.last_seen().since(session.last_seen) >= self.granularity;
+        if !stale && sealing.key == SealedBy::CurrentKey {
+            return None;
+        }
         // One that lives out its grace must not be written over the session that has replaced it.
-        let over =
-            self.revocations.is_ending(live.handle()) || self.revocations.covers(live.handle(), session, now);
-        if over || !(stale || sealing.key == SealedBy::OlderKey) {
+        if self.revocations.is_ending(live.handle()) || self.revocations.covers(live.handle(), session, now) {
             return None;
         }
         let session = Session { last_seen: live.last_seen(), ..session.clone() };
@@ -118,16 +137,19 @@ impl SessionStore for CookieStore {
         let at = ending.at(now);
         live.end_at(at);
         self.revocations.end(*live.handle(), at, now);
+        self.opened.forget_session(live.handle());
         Ok(())
     }
 
     async fn end_known(&self, handle: &Handle, ending: Ending, now: Timestamp) -> Result<(), Error> {
         self.revocations.end(*handle, ending.at(now), now);
+        self.opened.forget_session(handle);
         Ok(())
     }
 
     async fn end_by_sid(&self, provider: &ProviderName, sid: &str, now: Timestamp) -> Result<u64, Error> {
         self.revocations.end_sid(provider, sid, now);
+        self.opened.forget_sid(provider, sid);
         Ok(0)
     }
 

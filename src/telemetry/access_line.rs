@@ -4,18 +4,19 @@
 //! (C0, DEL, C1, line separators) are escaped, so that a line stays one line and a terminal that
 //! shows it stays itself.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap as _, Serializer};
+use serde::Serialize as _;
 use serde_json::Value;
 use serde_json::ser::Formatter;
 
-use super::LogFormat;
 use super::access_log::Entry;
+use super::{LogFormat, address};
+use crate::clock::Timestamp;
 use crate::identity::{ClaimPath, Identity};
 
 const MAX_HOST: usize = 255;
@@ -33,11 +34,7 @@ pub(super) fn write(
 ) {
     let record = Record::of(entry, client, claims);
     match format {
-        LogFormat::Json => {
-            let mut serializer = serde_json::Serializer::with_formatter(&mut *line, OneLine);
-            // Writing to memory can't fail, and a record has nothing that JSON can't say.
-            let _ = record.serialize(&mut serializer);
-        }
+        LogFormat::Json => record.write_json(&mut Json(line)),
         LogFormat::Text => {
             let mut text = Text(line);
             let _ = record.write_text(&mut text);
@@ -46,31 +43,23 @@ pub(super) fn write(
     line.push(b'\n');
 }
 
-#[derive(Serialize)]
 struct Record<'a> {
-    time: String,
+    time: Time,
     request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
     method: &'a str,
     host: &'a str,
     path: &'a str,
     protocol: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
     decision: &'static str,
     reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<&'a str>,
-    #[serde(skip_serializing_if = "Shown::is_empty")]
     identity: Shown<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<std::net::SocketAddr>,
-    total_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_ms: Option<f64>,
+    upstream: Option<SocketAddr>,
+    total: Milliseconds,
+    upstream_time: Option<Milliseconds>,
     bytes_out: u64,
 }
 
@@ -79,7 +68,7 @@ impl<'a> Record<'a> {
         // Whoever calls us cuts the query; this is what keeps codes and tokens out if one doesn't.
         let path = entry.path.split(['?', '#']).next().unwrap_or_default();
         Self {
-            time: rfc_3339(entry.time.as_millis()),
+            time: Time::of(entry.time),
             request_id: entry.request_id.as_str(),
             client,
             method: bounded(entry.method.as_str(), MAX_METHOD),
@@ -98,14 +87,60 @@ impl<'a> Record<'a> {
             provider: entry.identity.map(|identity| identity.provider.as_str()),
             identity: Shown { identity: entry.identity, claims },
             upstream: entry.upstream,
-            total_ms: milliseconds(entry.total),
-            upstream_ms: entry.upstream_time.map(milliseconds),
+            total: Milliseconds::of(entry.total),
+            upstream_time: entry.upstream_time.map(Milliseconds::of),
             bytes_out: entry.bytes_out,
         }
     }
 
+    /// One object. Written by hand: every request pays for it.
+    fn write_json(&self, json: &mut Json<'_>) {
+        json.own(r#"{"time":""#, self.time.as_str(), "\"");
+        json.text(r#","request_id":"#, self.request_id);
+        if let Some(client) = self.client {
+            json.raw(r#","client":""#);
+            address::write_ip(json.0, client);
+            json.raw("\"");
+        }
+        json.text(r#","method":"#, self.method);
+        json.text(r#","host":"#, self.host);
+        json.text(r#","path":"#, self.path);
+        json.own(r#","protocol":""#, self.protocol, "\"");
+        if let Some(status) = self.status {
+            json.number(r#","status":"#, status.into());
+        }
+        if let Some(route) = self.route {
+            json.text(r#","route":"#, route);
+        }
+        json.own(r#","decision":""#, self.decision, "\"");
+        json.text(r#","reason":"#, self.reason);
+        if let Some(provider) = self.provider {
+            json.text(r#","provider":"#, provider);
+        }
+        let mut separator = r#","identity":{"#;
+        for (name, value) in self.identity.pairs() {
+            json.text(separator, name);
+            json.text(":", bounded(&value, MAX_CLAIM));
+            separator = ",";
+        }
+        if separator == "," {
+            json.raw("}");
+        }
+        if let Some(upstream) = self.upstream {
+            json.raw(r#","upstream":""#);
+            address::write_socket(json.0, upstream);
+            json.raw("\"");
+        }
+        json.milliseconds(r#","total_ms":"#, self.total);
+        if let Some(time) = self.upstream_time {
+            json.milliseconds(r#","upstream_ms":"#, time);
+        }
+        json.number(r#","bytes_out":"#, self.bytes_out);
+        json.raw("}");
+    }
+
     fn write_text(&self, out: &mut Text<'_>) -> fmt::Result {
-        write!(out, "{} {} ", self.time, self.decision)?;
+        write!(out, "{} {} ", self.time.as_str(), self.decision)?;
         match self.status {
             Some(status) => write!(out, "{status} ")?,
             None => out.write_str("- ")?,
@@ -119,8 +154,8 @@ impl<'a> Record<'a> {
             write!(out, " {name}={:?}", bounded(&value, MAX_CLAIM))?;
         }
         write_field(out, "upstream", self.upstream)?;
-        write!(out, " total_ms={}", self.total_ms)?;
-        write_field(out, "upstream_ms", self.upstream_ms)?;
+        write!(out, " total_ms={}", self.total.as_f64())?;
+        write_field(out, "upstream_ms", self.upstream_time.map(Milliseconds::as_f64))?;
         write!(out, " bytes_out={} request_id={}", self.bytes_out, self.request_id)
     }
 }
@@ -157,20 +192,6 @@ impl Shown<'_> {
             other => (name, other.to_string().into()),
         })
     }
-
-    fn is_empty(&self) -> bool {
-        self.pairs().next().is_none()
-    }
-}
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.pairs() {
-            map.serialize_entry(name, bounded(&value, MAX_CLAIM))?;
-        }
-        map.end()
-    }
 }
 
 /// The longest start of `text` with at most `max` bytes.
@@ -178,15 +199,107 @@ fn bounded(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
-/// Milliseconds to three places.
-fn milliseconds(duration: Duration) -> f64 {
-    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    f64::from(micros) / 1000.0
+/// A duration in whole microseconds, written as milliseconds to three places at most.
+#[derive(Debug, Clone, Copy)]
+struct Milliseconds(u32);
+
+impl Milliseconds {
+    fn of(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX))
+    }
+
+    fn as_f64(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
 }
 
-fn rfc_3339(millis: u64) -> String {
-    let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    format!("{:.3}", time.unwrap_or_default())
+/// A time as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it, in milliseconds and UTC.
+struct Time([u8; 24]);
+
+thread_local! {
+    /// The second that was written last, to its whole seconds: a line a second pays for the calendar.
+    static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+}
+
+impl Time {
+    fn of(time: Timestamp) -> Self {
+        let second = time.as_secs();
+        let mut known = SECOND.get();
+        if known.0 != second {
+            known = (second, whole_second(second));
+            SECOND.set(known);
+        }
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, byte) in text.iter_mut().zip(known.1) {
+            *place = byte;
+        }
+        let digits = [(20, 100), (21, 10), (22, 1)];
+        for (at, unit) in digits {
+            if let Some(place) = text.get_mut(at) {
+                *place = b'0' + u8::try_from(time.as_millis() / unit % 10).unwrap_or_default();
+            }
+        }
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Nineteen characters, from the year to the second. A time that no calendar has is the epoch.
+fn whole_second(second: u64) -> [u8; 19] {
+    let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    let text = time.unwrap_or_default().to_string();
+    text.as_bytes().first_chunk().copied().unwrap_or(*b"1970-01-01T00:00:00")
+}
+
+/// The members of one JSON object, appended to a line.
+struct Json<'a>(&'a mut Vec<u8>);
+
+impl Json<'_> {
+    fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// Text of ours, in which nothing needs escaping.
+    fn own(&mut self, before: &str, text: &str, after: &str) {
+        self.raw(before);
+        self.raw(text);
+        self.raw(after);
+    }
+
+    /// Other people's text.
+    fn text(&mut self, before: &str, text: &str) {
+        self.raw(before);
+        // Nearly every text is printable ASCII without a quote or back slash.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')) {
+            self.0.push(b'"');
+            self.raw(text);
+            self.0.push(b'"');
+        } else {
+            // Writing to memory can't fail.
+            let _ = text.serialize(&mut serde_json::Serializer::with_formatter(&mut *self.0, OneLine));
+        }
+    }
+
+    fn number(&mut self, before: &str, number: u64) {
+        self.raw(before);
+        address::write_number(self.0, number);
+    }
+
+    fn milliseconds(&mut self, before: &str, Milliseconds(micros): Milliseconds) {
+        self.number(before, u64::from(micros / 1000));
+        let rest = micros % 1000;
+        let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit.to_le_bytes()[0]);
+        let shown = match digits {
+            [_, b'0', b'0'] => 1,
+            [_, _, b'0'] => 2,
+            _ => 3,
+        };
+        self.0.push(b'.');
+        self.0.extend(digits.into_iter().take(shown));
+    }
 }
 
 /// Whether a character could end a line or steer a terminal.
@@ -199,10 +312,6 @@ struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
-        // Nearly every text is printable ASCII: looked at as bytes, all at once.
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return out.write_all(text.as_bytes());
-        }
         let mut rest = text;
         while let Some(at) = rest.find(steers) {
             let (before, from) = rest.split_at(at);
@@ -332,7 +441,24 @@ mod tests {
         assert!(line.contains("7f3a") && !line.contains("ada@example.com"));
     }
 
+    #[test]
+    fn a_second_is_written_as_a_calendar_has_it() {
+        for millis in [0, 1, 999, 1000, 951_782_399_999, 1_795_000_000_123, 253_402_207_200_000, u64::MAX] {
+            let time = i64::try_from(millis).ok().and_then(|m| jiff::Timestamp::from_millisecond(m).ok());
+            let Some(time) = time else { continue };
+            assert_eq!(Time::of(Timestamp::from_millis(millis)).as_str(), format!("{time:.3}"));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn milliseconds_are_written_as_a_number_of_json(micros: u32) {
+            let time = Milliseconds(micros);
+            let mut line = Vec::new();
+            Json(&mut line).milliseconds("", time);
+            prop_assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&time.as_f64()).unwrap());
+        }
+
         #[test]
         fn hostile_text_never_makes_a_second_line(host in any::<String>(), path in any::<String>()) {
             for format in [LogFormat::Json, LogFormat::Text] {

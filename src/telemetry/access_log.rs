@@ -5,22 +5,22 @@
 //! never has a query, a fragment, a cookie or a token: only what is listed in [`Entry`].
 
 use std::cell::RefCell;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use super::access_line;
 use super::labels::Decision;
+use super::line_queue::LineQueue;
 use super::{AccessOutput, ClientAddress, Config, LogFormat, RequestId};
 use crate::clock::Timestamp;
 use crate::identity::{ClaimPath, Identity};
 
 /// Lines that may wait for standard output; about 16 MiB.
 const QUEUED_LINES: usize = 32 * 1024;
+/// How long closing waits for standard output.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one line says.
 #[derive(Debug, Clone)]
@@ -62,8 +62,7 @@ pub struct Entry<'a> {
 /// The access log of this process.
 #[derive(Debug)]
 pub struct AccessLog {
-    writer: Option<NonBlocking>,
-    worker: Mutex<Option<WorkerGuard>>,
+    queue: Option<LineQueue>,
     format: LogFormat,
     claims: Vec<ClaimPath>,
     client_address: ClientAddress,
@@ -71,13 +70,13 @@ pub struct AccessLog {
 
 /// How many lines were dropped.
 #[derive(Debug, Clone)]
-pub struct DroppedLines(ErrorCounter);
+pub struct DroppedLines(LineQueue);
 
 impl DroppedLines {
     /// Since the start.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.dropped_lines() as u64
+        self.0.dropped()
     }
 }
 
@@ -96,15 +95,12 @@ impl AccessLog {
     }
 
     fn to(config: &Config, output: impl std::io::Write + Send + 'static, lines: usize) -> Self {
-        let builder = NonBlockingBuilder::default().buffered_lines_limit(lines).lossy(true);
-        Self::with(config, Some(builder.thread_name("access-log").finish(output)))
+        Self::with(config, Some(LineQueue::start("access-log", output, lines)))
     }
 
-    fn with(config: &Config, output: Option<(NonBlocking, WorkerGuard)>) -> Self {
-        let (writer, worker) = output.unzip();
+    fn with(config: &Config, queue: Option<LineQueue>) -> Self {
         Self {
-            writer,
-            worker: Mutex::new(worker),
+            queue,
             format: config.format,
             claims: config.access_claims.iter().map(|name| ClaimPath::new(name)).collect(),
             client_address: config.client_address,
@@ -113,27 +109,26 @@ impl AccessLog {
 
     /// Writes one line. Never waits.
     pub fn write(&self, entry: &Entry<'_>) {
-        let Some(writer) = &self.writer else { return };
+        let Some(queue) = &self.queue else { return };
         LINE.with_borrow_mut(|line| {
             line.clear();
             let client = entry.client.map(|address| shown(address, self.client_address));
             access_line::write(line, self.format, entry, client, &self.claims);
-            // A queue that is full drops the line and counts it; there is no other error.
-            let _ = writer.clone().write_all(line);
+            queue.push(line);
         });
     }
 
     /// Writes out what is queued and stops; waits about a second at most. Later lines are dropped.
     pub fn close(&self) {
-        // Whoever panicked while closing has dropped the worker already.
-        let worker = self.worker.lock().map_or(None, |mut worker| worker.take());
-        drop(worker);
+        if let Some(queue) = &self.queue {
+            queue.close(PATIENCE);
+        }
     }
 
     /// The number of dropped lines, unless the log is off.
     #[must_use]
     pub fn dropped(&self) -> Option<DroppedLines> {
-        self.writer.as_ref().map(|writer| DroppedLines(writer.error_counter()))
+        self.queue.clone().map(DroppedLines)
     }
 }
 

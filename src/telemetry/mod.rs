@@ -6,7 +6,9 @@
 
 mod access_line;
 pub mod access_log;
+pub mod address;
 pub mod labels;
+mod line_queue;
 pub mod logs;
 pub mod metrics;
 pub mod request_id;

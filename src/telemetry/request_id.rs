@@ -1,6 +1,5 @@
 //! The id of one request: on error pages, in the access log, and told to the upstream.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use http::HeaderValue;
@@ -8,7 +7,6 @@ use http::HeaderValue;
 use crate::seal::fill_random;
 
 const RANDOM_BYTES: usize = 16;
-const POOL_BYTES: usize = 32 * RANDOM_BYTES;
 const MAX_BYTES: usize = 64;
 
 /// The id of one request: 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
@@ -16,30 +14,6 @@ const MAX_BYTES: usize = 64;
 /// It can be written into a page, a log line or a header as it stands.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(HeaderValue);
-
-thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], used: POOL_BYTES }) };
-}
-
-/// Random bytes drawn many at a time: every request needs an id, and each draw costs as much as
-/// thirty ids.
-struct Pool {
-    bytes: [u8; POOL_BYTES],
-    used: usize,
-}
-
-impl Pool {
-    fn draw(&mut self) -> u128 {
-        if self.used >= POOL_BYTES {
-            fill_random(&mut self.bytes);
-            self.used = 0;
-        }
-        let end = self.used + RANDOM_BYTES;
-        let drawn = self.bytes.get(self.used..end).and_then(|bytes| bytes.try_into().ok());
-        self.used = end;
-        drawn.map_or(0, u128::from_ne_bytes)
-    }
-}
 
 /// Who sent a request, as far as its `X-Request-Id` goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +28,14 @@ impl RequestId {
     /// A fresh id: 128 random bits as 32 hex digits.
     #[must_use]
     pub fn random() -> Self {
-        let number = POOL.with_borrow_mut(Pool::draw);
+        let mut random = [0; RANDOM_BYTES];
+        fill_random(&mut random);
+        let mut digits = [0; 2 * RANDOM_BYTES];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(random) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        }
         // Hex digits are always a header value.
-        Self(HeaderValue::try_from(format!("{number:032x}")).unwrap_or(Self::UNREAD.0))
+        Self(HeaderValue::from_bytes(&digits).unwrap_or(Self::UNREAD.0))
     }
 
     /// Stands for the id of a request whose head has not been looked at yet.
@@ -89,6 +68,10 @@ impl RequestId {
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+const fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 impl fmt::Display for RequestId {

@@ -191,7 +191,35 @@ fn reads_one_host_or_none(
     assert_eq!(found.as_ref().map(|authority| authority.host.as_str()).map_err(|&e| e), read);
 }
 
+/// Every check in turn, whatever the head has.
+fn refuse_plainly(version: Version, headers: &HeaderMap, names: &ManagedNames) -> Result<(), Malformed> {
+    if headers.values().any(|value| value.as_bytes().iter().any(|&byte| is_control(byte))) {
+        return Err(Malformed::Value);
+    }
+    refuse_framing(version, headers)?;
+    refuse_nominations(headers, names)?;
+    if headers.get_all(AUTHORIZATION).iter().count() > 1 { Err(Malformed::Authorization) } else { Ok(()) }
+}
+
 proptest! {
+    #[test]
+    fn no_header_escapes_a_check(
+        version in proptest::sample::select(vec![Version::HTTP_10, Version::HTTP_11, Version::HTTP_2]),
+        fields in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![
+                    "content-length", "transfer-encoding", "connection", "authorization", "te", "upgrade",
+                    "keep-alive", "cookie", "x-custom",
+                ]),
+                proptest::sample::select(vec!["", "5", "5, 5", "chunked", "close", "x-forwarded-user", "cookie", "trailers", "a\tb"]),
+            ),
+            0..5,
+        ),
+    ) {
+        let headers = head(&fields);
+        prop_assert_eq!(refuse(version, &headers, &names()), refuse_plainly(version, &headers, &names()));
+    }
+
     #[test]
     fn a_head_that_passes_has_one_framing(
         lengths in proptest::collection::vec("[0-9+ ,]{0,3}", 0..3),

@@ -1,0 +1,242 @@
+//! Lines on their way to a slow output, written by a thread of their own.
+//!
+//! Whoever hands in a line copies it into a buffer under a short lock and never waits for the output.
+//! The thread gathers what comes within [`GATHER`] and writes it at once: waking it, and every write,
+//! costs more than all else a line needs.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long lines wait for more.
+const GATHER: Duration = Duration::from_millis(5);
+/// Bytes that may wait, however few lines they are.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// A buffer that has grown larger in a rush is given back.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// A queue of lines in front of an output.
+#[derive(Debug, Clone)]
+pub(super) struct LineQueue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// How many lines may wait.
+    limit: usize,
+    state: Mutex<State>,
+    /// The writer has something to do, or to stop.
+    wanted: Condvar,
+    /// The writer has ended.
+    ended: Condvar,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whole lines, in order.
+    waiting: Vec<u8>,
+    /// How many there are, those that the writer has in its hands among them.
+    lines: usize,
+    writer: Writer,
+    stopping: bool,
+}
+
+/// What the writer's thread is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// It must be woken.
+    Asleep,
+    /// It will look again by itself.
+    Awake,
+    /// It takes nothing any more.
+    Ended,
+}
+
+impl LineQueue {
+    /// Starts the thread that writes to `output`. Where none can be had every line is dropped.
+    pub(super) fn start(name: &str, output: impl Write + Send + 'static, limit: usize) -> Self {
+        let state = State { waiting: Vec::new(), lines: 0, writer: Writer::Awake, stopping: false };
+        let shared = Arc::new(Shared {
+            limit,
+            state: Mutex::new(state),
+            wanted: Condvar::new(),
+            ended: Condvar::new(),
+            dropped: AtomicU64::new(0),
+        });
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let for_thread = Arc::clone(&shared);
+        if let Err(error) = thread.spawn(move || for_thread.write_to(output)) {
+            tracing::error!(%error, "no thread for the log: its lines are dropped");
+            shared.lock().writer = Writer::Ended;
+        }
+        Self(shared)
+    }
+
+    /// Hands in one line, line feed and all. It is dropped and counted when the queue is full.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        let full = state.lines >= self.0.limit || state.waiting.len() + line.len() > MAX_BYTES;
+        if full || state.writer == Writer::Ended || state.stopping {
+            drop(state);
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        state.waiting.extend_from_slice(line);
+        state.lines += 1;
+        if state.writer == Writer::Asleep {
+            state.writer = Writer::Awake;
+            drop(state);
+            self.0.wanted.notify_one();
+        }
+    }
+
+    /// Lines dropped since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more lines, and waits at most `patience` until those that wait are out.
+    pub(super) fn close(&self, patience: Duration) {
+        let mut state = self.0.lock();
+        state.stopping = true;
+        self.0.wanted.notify_one();
+        let busy = |state: &mut State| state.writer != Writer::Ended;
+        // An output that is stuck keeps what it has.
+        drop(self.0.ended.wait_timeout_while(state, patience, busy));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic under the lock; a poisoned one still holds whole lines.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_to(&self, mut output: impl Write) {
+        let mut taken = Vec::new();
+        loop {
+            let lines = self.take(&mut taken);
+            if lines == 0 {
+                break;
+            }
+            // A line that can't be written is lost: there is nowhere else to say so.
+            let _ = output.write_all(&taken).and_then(|()| output.flush());
+            taken.clear();
+            taken.shrink_to(KEPT_BYTES);
+            self.lock().lines -= lines;
+        }
+        self.lock().writer = Writer::Ended;
+        self.ended.notify_all();
+    }
+
+    /// Waits for lines and for a few more, and moves them to the empty `taken`. None are left when
+    /// the queue is closed.
+    fn take(&self, taken: &mut Vec<u8>) -> usize {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && !state.stopping {
+            state.writer = Writer::Asleep;
+            state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.writer = Writer::Awake;
+        let gathering = |state: &mut State| !state.stopping;
+        let waited = self.wanted.wait_timeout_while(state, GATHER, gathering);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut state.waiting, taken);
+        // Nothing is in the writer's hands now: all lines counted are these.
+        state.lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// An output that tells what it is given, each time it is.
+    struct Told(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An output that takes nothing until told to.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_single_line_comes_out_by_itself() {
+        let (sender, told) = mpsc::channel();
+        let queue = LineQueue::start("lines", Told(sender), 10);
+        queue.push(b"one\n");
+        assert_eq!(told.recv_timeout(Duration::from_mins(1)).unwrap(), b"one\n");
+        // The writer has gone to sleep again or is about to.
+        queue.push(b"two\n");
+        assert_eq!(told.recv_timeout(Duration::from_mins(1)).unwrap(), b"two\n");
+    }
+
+    #[test]
+    fn lines_of_one_thread_keep_their_order() {
+        let (sender, told) = mpsc::channel();
+        let queue = LineQueue::start("lines", Told(sender), usize::MAX);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let queue = queue.clone();
+                scope.spawn(move || {
+                    for number in 0..500 {
+                        queue.push(format!("{thread} {number}\n").as_bytes());
+                    }
+                });
+            }
+        });
+        queue.close(Duration::from_mins(1));
+        let text = String::from_utf8(told.try_iter().flatten().collect()).unwrap();
+        for thread in 0..4 {
+            let of_thread = text.lines().filter_map(|line| line.strip_prefix(&format!("{thread} ")));
+            assert!(of_thread.eq((0..500).map(|number| number.to_string())));
+        }
+        assert_eq!(queue.dropped(), 0);
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing_and_counts_it() {
+        let (sender, told) = mpsc::channel();
+        let queue = LineQueue::start("lines", Told(sender), 10);
+        queue.push(b"before\n");
+        queue.close(Duration::from_mins(1));
+        queue.push(b"after\n");
+        assert_eq!(told.try_iter().flatten().collect::<Vec<_>>(), b"before\n");
+        assert_eq!(queue.dropped(), 1);
+    }
+
+    #[test]
+    fn few_long_lines_fill_the_queue_too() {
+        let (release, stuck) = mpsc::channel::<()>();
+        let queue = LineQueue::start("lines", Stuck(stuck), usize::MAX);
+        let line = vec![b'x'; MAX_BYTES / 2];
+        for _ in 0..6 {
+            queue.push(&line);
+        }
+        // Two wait, two may be in the writer's hands.
+        assert!((2..=4).contains(&queue.dropped()), "{}", queue.dropped());
+        drop(release);
+    }
+}
