@@ -5,12 +5,15 @@ CHROMIUM ?= /usr/bin/chromium
 NODE_PROJECTS := tests/oidc-provider tests/journey
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
+SOAK_SECONDS ?= 1800
 
-.PHONY: help demo test journey check fmt clippy deny doc bench node-projects chromium tools
+.PHONY: help demo test golden soak mutants journey check fmt clippy deny doc bench node-projects chromium tools
 
 help:
 	@echo 'make demo    look at it: a gateway, a local PingOne and a service, on this machine'
 	@echo 'make test    all tests, in a browser, too; installs what they need'
+	@echo 'make soak    the golden invariant for half an hour, with an eye on memory and descriptors'
+	@echo 'make mutants shows that the golden invariant notices faults'
 	@echo 'make check   fmt, clippy, test, deny, doc'
 	@echo 'make bench   benchmarks'
 
@@ -32,7 +35,18 @@ demo: tools
 
 test: tools node-projects
 	cargo test --all-features
+	$(MAKE) golden
 	$(MAKE) journey
+
+# A minute of people sharing connections; optimised, or too little would happen in it.
+golden: tools
+	cargo test --profile swift --test golden_invariant
+
+soak: tools
+	GOLDEN_SECONDS=$(SOAK_SECONDS) cargo test --profile swift --test golden_invariant
+
+mutants: tools
+	bash tests/mutants/run.sh
 
 journey: node-projects chromium
 	cargo build

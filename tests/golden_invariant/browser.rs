@@ -1,6 +1,7 @@
 //! A browser: what it holds, and where it is between signing in and being signed out.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dice::Dice;
@@ -115,13 +116,18 @@ impl State {
 }
 
 /// A browser at one of the gateways.
-#[derive(Debug)]
 pub(crate) struct Browser {
     pub(crate) index: usize,
     pub(crate) store: Store,
     /// Whose it is; none of those who never sign in.
     pub(crate) owner: Option<&'static Person>,
     state: Mutex<State>,
+}
+
+impl fmt::Debug for Browser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "browser {} of {}", self.index, self.owner.map_or("nobody", |owner| &owner.sub))
+    }
 }
 
 impl Browser {

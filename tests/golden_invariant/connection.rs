@@ -26,7 +26,7 @@ use super::world::{HOST, World};
 /// Nothing takes so long, on whatever machine.
 const HUNG: Duration = Duration::from_mins(1);
 /// How long a client waits that has nothing to do.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(10);
 
 /// One connection's place: when it ends, another one takes it.
 #[derive(Clone)]
@@ -62,16 +62,17 @@ impl Place {
         Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
     }
 
-    /// Something to do, if there is room for it.
-    fn next(&mut self, protocol: Protocol) -> Option<Act> {
-        if !self.world.pace.begin() {
-            return None;
-        }
-        let act = self.world.next(self.store, protocol, &mut self.dice);
-        if act.is_none() {
+    /// Something to do, once there is room for it.
+    async fn next(&mut self, protocol: Protocol) -> Option<Act> {
+        while self.world.pace.begin().await {
+            let act = self.world.next(self.store, protocol, &mut self.dice);
+            if act.is_some() {
+                return act;
+            }
             self.world.pace.end();
+            tokio::time::sleep(REST).await;
         }
-        act
+        None
     }
 
     fn settle(&mut self, act: &Act, outcome: &Outcome) {
@@ -92,10 +93,7 @@ impl Place {
             };
             let mut reader = Reader::new(stream);
             while !self.world.is_over() {
-                let Some(act) = self.next(Protocol::Http1) else {
-                    tokio::time::sleep(REST).await;
-                    continue;
-                };
+                let Some(act) = self.next(Protocol::Http1).await else { return };
                 let (outcome, goes_on) = ask(&mut reader, &act).await;
                 self.settle(&act, &outcome);
                 if !goes_on {
@@ -130,10 +128,7 @@ impl Place {
         while !self.world.is_over() {
             let Ok(ready) = send.ready().await else { return };
             send = ready;
-            let Some(act) = self.next(Protocol::Http2) else {
-                tokio::time::sleep(REST).await;
-                continue;
-            };
+            let Some(act) = self.next(Protocol::Http2).await else { return };
             let outcome = stream(&mut send, &act).await;
             self.settle(&act, &outcome);
         }

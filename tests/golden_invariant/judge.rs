@@ -108,7 +108,7 @@ impl World {
     }
 
     fn broken(&self, rule: Rule, act: &Act, what: &str) {
-        let what = format!("{what}: {act:?}");
+        let what = format!("{what}, {:?}: {act:?}", Moment::now());
         self.break_rule(rule, Some(act.browser.store), &what);
     }
 

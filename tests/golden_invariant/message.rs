@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Largest head.
@@ -59,7 +60,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// The next head; none when the other side has closed between two messages.
     pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
         loop {
-            if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
+            if let Some(end) = memmem::find(&self.ahead, b"\r\n\r\n") {
                 let head = parse(&self.ahead[..end]);
                 self.ahead.drain(..end + 4);
                 return head.map(Some);

@@ -1,5 +1,6 @@
 //! One clock for all: what was sent, answered and logged is put in order by it.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,8 +8,14 @@ use std::time::Duration;
 use vestibule::clock::Stopwatch;
 
 /// Microseconds since the first look at the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
 
 impl Moment {
     /// Before everything.
@@ -36,8 +43,16 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// The first time that something happened, if it has.
-#[derive(Debug)]
 pub(crate) struct First(AtomicU64);
+
+impl fmt::Debug for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.load(Ordering::Acquire) {
+            u64::MAX => f.write_str("never"),
+            moment => Moment(moment).fmt(f),
+        }
+    }
+}
 
 impl Default for First {
     fn default() -> Self {

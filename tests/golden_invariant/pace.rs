@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::settings::{CONNECTIONS, STREAMS};
 
 /// What an answer may take on average.
@@ -12,14 +14,18 @@ const WANTED: u64 = 300;
 pub(crate) const THOUGHT: Duration = Duration::from_millis(100);
 /// As many as there are streams and connections without.
 const MOST: usize = CONNECTIONS / 2 * (STREAMS + 1);
+/// To begin with.
+const FIRST: usize = 200;
 /// On the slowest machine.
 const LEAST: usize = 16;
 
 /// How many requests may be under way at once.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    room: Semaphore,
     limit: AtomicUsize,
-    under_way: AtomicUsize,
+    /// Places that are given up once they are free.
+    owed: AtomicUsize,
     /// Milliseconds that answers took since the last thought, and how many there were.
     took: AtomicU64,
     answers: AtomicU64,
@@ -28,8 +34,9 @@ pub(crate) struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            limit: AtomicUsize::new(200),
-            under_way: AtomicUsize::new(0),
+            room: Semaphore::new(FIRST),
+            limit: AtomicUsize::new(FIRST),
+            owed: AtomicUsize::new(0),
             took: AtomicU64::new(0),
             answers: AtomicU64::new(0),
         }
@@ -37,16 +44,22 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether there is room for one more; if so, it is taken.
-    pub(crate) fn begin(&self) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
-        let room = |now: usize| (now < limit).then_some(now + 1);
-        self.under_way.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok()
+    /// Waits for room for one more. False once there is never room again.
+    pub(crate) async fn begin(&self) -> bool {
+        self.room.acquire().await.map(SemaphorePermit::forget).is_ok()
     }
 
     /// There was nothing to do, or it is done.
     pub(crate) fn end(&self) {
-        self.under_way.fetch_sub(1, Ordering::AcqRel);
+        let one_less = |owed: usize| owed.checked_sub(1);
+        if self.owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_err() {
+            self.room.add_permits(1);
+        }
+    }
+
+    /// No further requests.
+    pub(crate) fn close(&self) {
+        self.room.close();
     }
 
     /// An answer took so long.
@@ -58,9 +71,14 @@ impl Pace {
     /// Fewer when answers take too long, else more.
     pub(crate) fn think(&self) {
         let (took, answers) = (self.took.swap(0, Ordering::Relaxed), self.answers.swap(0, Ordering::Relaxed));
-        let limit = self.limit.load(Ordering::Relaxed);
-        let next = if answers == 0 || took / answers > WANTED { limit * 9 / 10 } else { limit + 20 };
-        self.limit.store(next.clamp(LEAST, MOST), Ordering::Relaxed);
+        let before = self.limit();
+        let next = if answers == 0 || took / answers > WANTED { before * 9 / 10 } else { before + 20 };
+        let next = next.clamp(LEAST, MOST);
+        self.limit.store(next, Ordering::Relaxed);
+        for _ in before..next {
+            self.end();
+        }
+        self.owed.fetch_add(before.saturating_sub(next), Ordering::AcqRel);
     }
 
     /// How many may be under way.
@@ -73,20 +91,25 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn goes_slower_when_answers_take_long_and_faster_when_not() {
+    #[tokio::test]
+    async fn goes_slower_when_answers_take_long_and_faster_when_not() {
         let pace = Pace::default();
-        let before = pace.limit();
         pace.note(Duration::from_millis(50));
         pace.think();
-        assert!(pace.limit() > before);
+        assert_eq!((pace.limit(), pace.room.available_permits()), (FIRST + 20, FIRST + 20));
+        for _ in 0..FIRST + 20 {
+            assert!(pace.begin().await);
+        }
         for _ in 0..100 {
             pace.note(Duration::from_secs(2));
             pace.think();
         }
-        assert_eq!(pace.limit(), LEAST);
-        assert!((0..LEAST).all(|_| pace.begin()) && !pace.begin());
-        pace.end();
-        assert!(pace.begin());
+        assert_eq!((pace.limit(), pace.room.available_permits()), (LEAST, 0));
+        for _ in 0..FIRST + 20 {
+            pace.end();
+        }
+        assert_eq!(pace.room.available_permits(), LEAST);
+        pace.close();
+        assert!(!pace.begin().await);
     }
 }

@@ -1,5 +1,6 @@
 //! A session as its owner knows it: what may still be done with it, judged by the owner's own clock.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -35,7 +36,7 @@ impl Store {
 }
 
 /// A session's cookie.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Cookie {
     /// Its value.
     pub(crate) value: Arc<str>,
@@ -43,6 +44,14 @@ pub(crate) struct Cookie {
     pub(crate) asked: Moment,
     /// When it came.
     pub(crate) received: Moment,
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its end: what is sealed begins alike.
+        let end = self.value.get(self.value.len().saturating_sub(6)..).unwrap_or_default();
+        write!(f, "…{end} asked for at {:?}, here at {:?}", self.asked, self.received)
+    }
 }
 
 /// What may be done with a session.
@@ -57,7 +66,6 @@ pub(crate) enum Standing {
 }
 
 /// A session.
-#[derive(Debug)]
 pub(crate) struct Session {
     /// `sid`: the provider gives each sign-on its own, so a header tells the session.
     pub(crate) sid: String,
@@ -82,6 +90,14 @@ pub(crate) struct Session {
     clouded: AtomicBool,
     last_done: Last,
     last_passed: Last,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sid, person, began, made, ending, over, last_passed, .. } = self;
+        write!(f, "{sid} of {} made between {began:?} and {made:?}", person.sub)?;
+        write!(f, ", last passed {:?}, ending {ending:?}, over {over:?}", last_passed.moment())
+    }
 }
 
 impl Session {

@@ -79,6 +79,7 @@ impl World {
     /// No further requests.
     pub(crate) fn stop(&self) {
         self.over.store(true, Ordering::Release);
+        self.pace.close();
     }
 
     /// Whether there are no further requests.
