@@ -10,12 +10,13 @@ use super::acts::{Act, Purpose};
 use super::browser::{Fate, Held, Login, Phase};
 use super::counts::Event;
 use super::dice::Dice;
+use super::given::set_cookies;
 use super::ledger::{Record, Right, Route};
 use super::message::first;
 use super::moment::Moment;
 use super::people::Person;
 use super::rules::{Rule, echoes};
-use super::session::{Cookie, Session, Store};
+use super::session::{Cookie, Session};
 use super::world::{ORIGIN, SESSION, World};
 
 /// A response, read to its end.
@@ -60,7 +61,7 @@ impl World {
             }
         };
         self.answered(answer.status);
-        let passed = self.is_served(act, answer);
+        let passed = is_served(act, answer);
         if let Some(held) = &act.held {
             held.session.answered(done, passed.then_some(act.sent));
         }
@@ -107,20 +108,9 @@ impl World {
         }
     }
 
-    fn broken(&self, rule: Rule, act: &Act, what: &str) {
+    pub(crate) fn broken(&self, rule: Rule, act: &Act, what: &str) {
         let what = format!("{what}, {:?}: {act:?}", Moment::now());
         self.break_rule(rule, Some(act.browser.store), &what);
-    }
-
-    /// Whether the answer proves that the session was good.
-    fn is_served(&self, act: &Act, answer: &Answer) -> bool {
-        match &act.purpose {
-            Purpose::Ask(_) => first(&answer.fields, "x-echo-user").is_some_and(|told| {
-                act.held.as_ref().is_some_and(|held| told.starts_with(&held.session.person.sub))
-            }),
-            Purpose::WhoAmI => answer.status == 200,
-            _ => false,
-        }
     }
 
     fn check_ask(&self, act: &Act, record: &Record, answer: &Answer, done: Moment) {
@@ -217,7 +207,7 @@ impl World {
         together.then_some((url, cookie))
     }
 
-    fn open(&self, purpose: Sealed, name: &str, value: &str) -> Option<Value> {
+    pub(crate) fn open(&self, purpose: Sealed, name: &str, value: &str) -> Option<Value> {
         let binding = Binding { purpose, name, origin: ORIGIN };
         serde_json::from_slice(&self.keyring.open(binding, value).ok()?).ok()
     }
@@ -289,7 +279,7 @@ impl World {
         }
         state.retire();
         state.guard = set_cookies(answer)
-            .find(|(name, _)| name.ends_with(".loop"))
+            .find(|(name, _)| name.strip_prefix(SESSION) == Some(".loop"))
             .map(|(name, value)| format!("{name}={value}"));
         state.current = Some(Held { session: Arc::new(session), cookie });
         state.phase = Phase::In;
@@ -341,75 +331,15 @@ impl World {
             self.broken(Rule::AnsweredToItsOwner, act, "a session that is over is told of");
         }
     }
-
-    /// Every cookie of ours is one that this request can bring, and belongs to who gets it.
-    fn check_cookies(&self, act: &Act, answer: &Answer, done: Moment) {
-        for (name, value) in set_cookies(answer) {
-            let right = match name.strip_prefix(SESSION) {
-                None => {
-                    name == "app"
-                        && matches!(&act.purpose, Purpose::Ask(record) if value == format!("{:x}", record.nonce))
-                }
-                Some("") if value.is_empty() => matches!(act.purpose, Purpose::SignOut),
-                Some("") => self.is_own(act, value, done),
-                Some(".loop") if matches!(act.purpose, Purpose::Ask(_)) => answer.status == 302,
-                Some(".loop") => !matches!(act.purpose, Purpose::WhoAmI),
-                Some(rest) if rest.starts_with("-login-") => match act.purpose {
-                    Purpose::Ask(_) | Purpose::Start { .. } => answer.status == 302,
-                    Purpose::Callback { .. } => value.is_empty(),
-                    _ => false,
-                },
-                Some(_) => false,
-            };
-            if !right {
-                let what = format!("a cookie that isn't its own: {name}={value}, status {}", answer.status);
-                self.broken(Rule::AnsweredToItsOwner, act, &what);
-            }
-        }
-    }
-
-    /// Whether a session cookie is of the session that this request makes or has, and take it.
-    fn is_own(&self, act: &Act, value: &str, done: Moment) -> bool {
-        let sid = match &act.purpose {
-            Purpose::Callback { sid, person, .. } => Some((sid, *person)),
-            _ => act.held.as_ref().map(|held| (&held.session.sid, held.session.person)),
-        };
-        let Some((sid, person)) = sid else { return false };
-        match act.browser.store {
-            Store::Memory => {
-                let callback = matches!(act.purpose, Purpose::Callback { .. });
-                callback && self.gives(value, act.browser.index).is_none()
-            }
-            Store::Sealed => {
-                let record = self.open(Sealed::Session, SESSION, value).unwrap_or_default();
-                let claims = &record["session"]["claims"];
-                let own = claims["sid"] == *sid && claims["sub"] == person.sub;
-                if own && matches!(act.purpose, Purpose::Ask(_) | Purpose::WhoAmI) {
-                    self.resealed(act, value, done);
-                }
-                own
-            }
-        }
-    }
-
-    fn resealed(&self, act: &Act, value: &str, done: Moment) {
-        self.counts.note(Event::Reseal);
-        let mut state = act.browser.state();
-        let Some(held) = &act.held else { return };
-        if let Some(current) = &mut state.current
-            && Arc::ptr_eq(&current.session, &held.session)
-            && current.cookie.asked < act.sent
-        {
-            current.cookie = Cookie { value: value.into(), asked: act.sent, received: done };
-        }
-    }
 }
 
-/// Names and values of all `Set-Cookie`s.
-fn set_cookies(answer: &Answer) -> impl Iterator<Item = (&str, &str)> {
-    answer
-        .fields
-        .iter()
-        .filter(|(name, _)| name == "set-cookie")
-        .filter_map(|(_, value)| value.split(';').next()?.split_once('='))
+/// Whether the answer proves that the session was good.
+fn is_served(act: &Act, answer: &Answer) -> bool {
+    match &act.purpose {
+        Purpose::Ask(_) => first(&answer.fields, "x-echo-user").is_some_and(|told| {
+            act.held.as_ref().is_some_and(|held| told.starts_with(&held.session.person.sub))
+        }),
+        Purpose::WhoAmI => answer.status == 200,
+        _ => false,
+    }
 }

@@ -23,6 +23,8 @@ mod dice;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod given;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod ledger;

@@ -27,9 +27,9 @@ pub(crate) const CLIENT: &str = "golden";
 /// `client_secret`.
 pub(crate) const SECRET: &str = "not-a-secret-here";
 /// How long a key signs, if it signs at all.
-const KEY_LASTS: Duration = Duration::from_millis(35);
+const KEY_LASTS: Duration = Duration::from_millis(28);
 /// Keys that stay published.
-const PUBLISHED: usize = 40;
+const PUBLISHED: usize = 50;
 /// Of a thousand tokens, how many take their time.
 const STALLS: usize = 400;
 

@@ -1,5 +1,6 @@
 //! A run from start to verdict.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -161,7 +162,7 @@ fn report(settings: &Settings, world: &World, watches: &[Watch], took: Duration)
         world.statuses(),
     );
     for watch in watches {
-        text.push_str(&format!("{watch}\n"));
+        let _ = writeln!(text, "{watch}");
     }
     // Not by a macro: the test harness would keep it to itself.
     let _ = std::io::stderr().write_all(text.as_bytes());

@@ -53,7 +53,7 @@ impl Watch {
     pub(crate) fn growth(&self) -> Option<String> {
         let start = self.samples.first()?.at;
         let end = self.samples.last()?.at;
-        let warm = start + ((end - start) / 2).min(Duration::from_mins(3));
+        let warm = start + (end.saturating_sub(start) / 2).min(Duration::from_mins(3));
         let steady: Vec<&Sample> = self.samples.iter().filter(|sample| sample.at >= warm).collect();
         let (first, last) = (steady.first()?, steady.last()?);
         let memory = rise(&steady, |sample| sample.memory);
