@@ -24,6 +24,8 @@ const LEAST: usize = 16;
 pub(crate) struct Pace {
     room: Semaphore,
     limit: AtomicUsize,
+    /// Never more.
+    most: AtomicUsize,
     /// Places that are given up once they are free.
     owed: AtomicUsize,
     /// Milliseconds that answers took since the last thought, and how many there were.
@@ -36,6 +38,7 @@ impl Default for Pace {
         Self {
             room: Semaphore::new(FIRST),
             limit: AtomicUsize::new(FIRST),
+            most: AtomicUsize::new(MOST),
             owed: AtomicUsize::new(0),
             took: AtomicU64::new(0),
             answers: AtomicU64::new(0),
@@ -73,12 +76,17 @@ impl Pace {
         let (took, answers) = (self.took.swap(0, Ordering::Relaxed), self.answers.swap(0, Ordering::Relaxed));
         let before = self.limit();
         let next = if answers == 0 || took / answers > WANTED { before * 9 / 10 } else { before + 20 };
-        let next = next.clamp(LEAST, MOST);
+        let next = next.clamp(LEAST, self.most.load(Ordering::Relaxed));
         self.limit.store(next, Ordering::Relaxed);
         for _ in before..next {
             self.end();
         }
         self.owed.fetch_add(before.saturating_sub(next), Ordering::AcqRel);
+    }
+
+    /// Never more than now: what grows from here on does so by itself.
+    pub(crate) fn hold(&self) {
+        self.most.store(self.limit(), Ordering::Relaxed);
     }
 
     /// How many may be under way.

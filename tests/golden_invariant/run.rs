@@ -134,7 +134,12 @@ async fn watch_over(
     watch: &Stopwatch,
 ) -> Vec<Watch> {
     let mut watches: Vec<Watch> = gateways.iter().map(Watch::of).collect();
+    let mut held = false;
     while !world.is_over() {
+        if !held && settings.time >= soak::LEAST && watch.elapsed() >= soak::warm_up(settings.time) {
+            held = true;
+            world.pace.hold();
+        }
         let enough = world.counts.missing(settings.requests, settings.events).is_empty();
         let elapsed = watch.elapsed();
         if (elapsed >= settings.time && enough) || elapsed >= settings.patience() {
