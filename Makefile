@@ -6,17 +6,20 @@ NODE_PROJECTS := tests/oidc-provider tests/grpc tests/journey
 HOSTILE_VENV := target/hostile-venv
 # Who has a release build goes on with it, brought up to date; otherwise the quicker one is made.
 RELEASE := target/release/vestibule
+SOAK_SECONDS ?= 1800
 FUZZ_SECONDS ?= 600
 # All of them when empty.
 FUZZ_TARGETS ?=
 
-.PHONY: help demo test journey hostile check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
+.PHONY: help demo test golden soak mutants journey hostile check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
 	node-projects chromium tools
 
 help:
 	@echo 'make demo    look at it: a gateway, a local PingOne and a service, on this machine'
 	@echo 'make test    all tests, in a browser, too; installs what they need'
 	@echo 'make hostile what clients do that mean harm: raw HTTP/2, floods, slow ones, WebSockets'
+	@echo 'make soak    the golden invariant for half an hour, with an eye on memory and descriptors'
+	@echo 'make mutants shows that the golden invariant notices faults'
 	@echo 'make check   fmt, clippy, test, deny, doc'
 	@echo 'make bench   the gateway against a bare Pingora proxy; bench-peers: others beside them'
 	@echo 'make instructions   instructions per request against those that are kept'
@@ -41,8 +44,19 @@ demo: tools
 
 test: tools node-projects
 	cargo test --all-features
+	$(MAKE) golden
 	$(MAKE) journey
 	$(MAKE) hostile
+
+# A minute of people sharing connections; optimised, or too little would happen in it.
+golden: tools
+	cargo test --profile swift --test golden_invariant
+
+soak: tools
+	GOLDEN_SECONDS=$(SOAK_SECONDS) cargo test --profile swift --test golden_invariant
+
+mutants: tools
+	bash tests/mutants/run.sh
 
 journey: node-projects chromium
 	cargo build

@@ -101,7 +101,11 @@ impl Gateway {
             Freshness::Idle => (SessionRefusal::Idle, SessionEnd::Idle),
             Freshness::TooOld => (SessionRefusal::Absolute, SessionEnd::Absolute),
         };
-        self.store.end(&live, Ending::AtOnce, now).await?;
+        // What a sealed cookie says of the last use was true when it was sealed: a later one may say more, and
+        // an old one that comes late, or is played back, must not end the session of who goes on with that.
+        if why != SessionRefusal::Idle || live.sealing().is_none() {
+            self.store.end(&live, Ending::AtOnce, now).await?;
+        }
         self.metrics.session_ended(end);
         Ok(Err(why))
     }

@@ -277,6 +277,22 @@ fn an_idle_session_ends_in_time(#[case] store: &str) {
     site.upstream.saw_nothing();
 }
 
+#[test]
+fn an_old_copy_of_a_sealed_session_does_not_end_the_one_in_use() {
+    let site = Site::with(|config, _| {
+        config.set("/sessions/store", json!("cookie")).set("/sessions/idle_timeout", json!("5s"))
+    });
+    let browser = site.signed_in();
+    let old = value(&site, &browser);
+    for _ in 0..6 {
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(site.open(&browser, "/private").status, 200);
+    }
+    // It says that it was last used six seconds ago; the browser's own says otherwise.
+    assert_eq!(with_cookie(&site, &format!("{SESSION}={old}")).status, 401);
+    assert_eq!(site.open(&browser, "/private").status, 200);
+}
+
 #[rstest]
 #[case::memory("memory")]
 #[case::cookie("cookie")]
