@@ -68,7 +68,7 @@ impl HeadEnd {
     }
 
     /// How the request line came; to be asked once the end is found.
-    pub(super) const fn request_line(&self) -> RequestLine {
+    pub(super) const fn request_line(self) -> RequestLine {
         if self.odd || self.blanks != 2 { RequestLine::Odd } else { RequestLine::Plain }
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let head = format!("\r\n{line}\r\nHost: caf\u{e9} a b c\r\n\r\n");
         for cut in 1..head.len() {
             let mut end = HeadEnd::default();
-            let found = head.as_bytes().chunks(cut).filter_map(|piece| end.find(piece)).next();
+            let found = head.as_bytes().chunks(cut).find_map(|piece| end.find(piece));
             assert_eq!((found.is_some(), end.request_line()), (true, came), "{cut}");
         }
     }

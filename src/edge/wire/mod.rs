@@ -58,7 +58,7 @@ impl Wire {
     pub fn guard(&self, stream: Stream, server_name: Option<&str>) -> Stream {
         let now = Instant::now();
         let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
-        let server_name = server_name.map(|name| Authority::parse(name).ok().map(|name| name.host));
+        let server_name = ServerName::read(server_name);
         let connection = |http1| Connection { server_name, announced: AtomicBool::new(false), http1 };
         let (connection, frames) = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             (connection(None), Some(Frames::new(head_time, body_rate, now)))
@@ -69,10 +69,30 @@ impl Wire {
     }
 }
 
+/// The name that a client asked for in its TLS handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ServerName {
+    /// It asked for none, or there was no handshake.
+    None,
+    /// This host's.
+    Host(Host),
+    /// One that no host has.
+    NoHost,
+}
+
+impl ServerName {
+    fn read(name: Option<&str>) -> Self {
+        match name.map(Authority::parse) {
+            None => Self::None,
+            Some(Ok(authority)) => Self::Host(authority.host),
+            Some(Err(_)) => Self::NoHost,
+        }
+    }
+}
+
 /// A guarded connection, as the phases of a request know it.
 pub(super) struct Connection {
-    /// The name asked for in the TLS handshake: none, or one that may be no host.
-    server_name: Option<Option<Host>>,
+    server_name: ServerName,
     /// The edge has seen the head of the request under way.
     announced: AtomicBool,
     /// What is known of an HTTP/1 connection.
@@ -126,7 +146,11 @@ impl Connection {
     /// ([RFC 9110 §7.4](https://www.rfc-editor.org/rfc/rfc9110#section-7.4): a request for another is
     /// misdirected).
     pub(super) fn is_for(&self, host: &Host) -> bool {
-        self.server_name.as_ref().is_none_or(|name| name.as_ref() == Some(host))
+        match &self.server_name {
+            ServerName::None => true,
+            ServerName::Host(name) => name == host,
+            ServerName::NoHost => false,
+        }
     }
 
     /// Whether what is written now answers a request that the edge hasn't seen: true once for each.
