@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
@@ -15,6 +16,9 @@ use crate::telemetry::address;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The client, and what trusted proxies say of how it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +99,7 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, NotAnOrigin> {
 /// the client and go on with the proxies we trust: what lies beyond them is hearsay. Without an
 /// origin (a probe for any Host) nothing is said of scheme, host and port.
 #[must_use]
-pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(&'static str, HeaderValue)> {
+pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(HeaderName, HeaderValue)> {
     // Every request pays for this: no formatting, and one buffer for all of it.
     let mut text = Vec::with_capacity(128);
     address::write_ip(&mut text, client.address);
@@ -115,13 +119,13 @@ pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(&'stati
         text.extend_from_slice(b", ");
         write_node(&mut text, proxy);
     }
-    let written = [("x-forwarded-for", chain), ("x-real-ip", real_ip), ("forwarded", value(&text))];
+    let written = [(X_FORWARDED_FOR, chain), (X_REAL_IP, real_ip), (FORWARDED, value(&text))];
     let mut headers = Vec::with_capacity(6);
     headers.extend(written.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if let Some(origin) = origin {
-        headers.push(("x-forwarded-host", origin.host.clone()));
-        headers.push(("x-forwarded-port", origin.port.clone()));
-        headers.push(("x-forwarded-proto", origin.proto.clone()));
+        headers.push((X_FORWARDED_HOST, origin.host.clone()));
+        headers.push((X_FORWARDED_PORT, origin.port.clone()));
+        headers.push((X_FORWARDED_PROTO, origin.proto.clone()));
     }
     headers
 }

@@ -180,11 +180,12 @@ impl ProxyHttp for Edge {
         {
             down.set_keepalive(None);
         }
-        // Pingora has turned keep-alive off where framing is doubtful: it is never turned on here.
-        if down.get_keepalive().is_some() {
-            down.set_keepalive(Some(self.limits.idle.as_secs().max(1)));
+        // Pingora has turned keep-alive off where framing is doubtful: it is never turned on here. How long a
+        // connection is kept, and how long a write may wait, the guard of HTTP/1 knows: a timer of
+        // Pingora's for each would cost every request.
+        if down.req_header().version == Version::HTTP_2 {
+            down.set_write_timeout(Some(self.limits.write));
         }
-        down.set_write_timeout(Some(self.limits.write));
         Ok(())
     }
 
@@ -420,6 +421,7 @@ impl Edge {
             // An upstream's own 100 would be lost: Pingora hears none over HTTP/2.
             down.as_downstream_mut().write_continue_response().await?;
         }
+        upstream_request::forget_spelling(down.req_header_mut());
         Ok(false)
     }
 }

@@ -7,8 +7,9 @@ use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr as _};
 
@@ -18,10 +19,11 @@ use super::{Edge, forwarded, peer};
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
 
-// Pingora keeps a name's spelling beside the name: static text and shared bytes are taken as they are,
-// a `HeaderName` is copied.
-const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
-const X_REQUEST_ID: &str = "x-request-id";
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Fields that are added at most but for those of the configuration: room is made for them once.
+const ADDED: usize = 16;
 
 /// Fields for one connection only, and `Expect`, which we have answered.
 static HOP_BY_HOP: [HeaderName; 11] = [
@@ -46,70 +48,95 @@ impl Edge {
         forward: &Forward,
         ctx: &Context,
     ) -> pingora::Result<()> {
-        for name in self.managed.spoofed(&request.headers) {
-            request.remove_header(&name);
+        if forward.route.upstream.protocol.is_http2() && request.version != Version::HTTP_2 {
+            return Err(Error::explain(peer::NOT_HTTP2, "the upstream didn't agree to HTTP/2").into_up());
         }
+        // What goes wrong from here on leaves an empty request behind, which is never sent.
+        let mut parts = Parts::from(std::mem::replace(request, empty()));
+        self.write_parts(received, &mut parts, forward, ctx)?;
+        *request = parts.into();
+        Ok(())
+    }
+
+    fn write_parts(
+        &self,
+        received: &RequestHeader,
+        parts: &mut Parts,
+        forward: &Forward,
+        ctx: &Context,
+    ) -> pingora::Result<()> {
+        let headers = &mut parts.headers;
+        for name in self.managed.spoofed(headers) {
+            headers.remove(&name);
+        }
+        headers.reserve(ADDED);
         let route = &forward.route;
         if route.upstream.protocol.is_http2() {
-            fit_for_http2(request)?;
+            fit_for_http2(headers);
         }
-        write_target(request, received, &route.upstream)?;
-        self.write_cookies(request, forward)?;
+        write_target(parts, received, &route.upstream)?;
+        let headers = &mut parts.headers;
+        self.write_cookies(headers, forward);
         if forward.is_protected() && !route.forward_authorization {
-            request.remove_header(&AUTHORIZATION);
+            headers.remove(AUTHORIZATION);
         }
         for name in &route.request_headers.remove {
-            request.remove_header(name);
+            headers.remove(name);
         }
         for (name, value) in &route.request_headers.set {
-            request.insert_header(name.clone(), value.clone())?;
+            headers.insert(name.clone(), value.clone());
         }
-        write_host(request, received, forward)?;
+        write_host(headers, received, forward)?;
         let Some(client) = &ctx.client_chain else {
             return Err(Error::explain(ErrorType::InternalError, "a forwarded request without a client"));
         };
         let origin = forward.origin.as_ref().map(|origin| &origin.said);
         for (name, value) in forwarded::outgoing(client, origin) {
-            request.insert_header(name, value)?;
+            headers.insert(name, value);
         }
-        request.insert_header(X_REQUEST_ID, ctx.request_id.header_value())?;
+        headers.insert(X_REQUEST_ID, ctx.request_id.header_value());
         for (name, value) in forward.identity_headers() {
-            request.insert_header(name.clone(), value.clone())?;
+            headers.insert(name.clone(), value.clone());
         }
         Ok(())
+    }
+}
+
+/// A request without a field, to stand in for one that is being written.
+fn empty() -> RequestHeader {
+    http::Request::new(()).into_parts().0.into()
+}
+
+/// Forgets how the client spelt the names of its fields: they mean the same in every spelling
+/// ([RFC 9110 §5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)), and go upstream in lower case but for
+/// the commonest. Pingora would keep, copy and search a second map beside each head.
+///
+/// The target must be one that the URI represents whole.
+pub(super) fn forget_spelling(request: &mut RequestHeader) {
+    if request.has_case() {
+        *request = Parts::from(std::mem::replace(request, empty())).into();
     }
 }
 
 /// What may not stand in an HTTP/2 request
 /// ([RFC 9113 §8.2.2](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2)) goes, with what is meant for
 /// us alone: Pingora takes it from HTTP/1 requests only. `TE: trailers` stays, which gRPC needs.
-///
-/// # Errors
-/// When the connection is none of HTTP/2: Pingora falls back without a word.
-fn fit_for_http2(request: &mut RequestHeader) -> pingora::Result<()> {
-    if request.version != Version::HTTP_2 {
-        return Err(Error::explain(peer::NOT_HTTP2, "the upstream didn't agree to HTTP/2").into_up());
-    }
-    let trailers = request.headers.get(TE).is_some_and(|value| value == "trailers");
+fn fit_for_http2(headers: &mut HeaderMap) {
+    let trailers = headers.get(TE).is_some_and(|value| value == "trailers");
     for name in &HOP_BY_HOP {
-        request.remove_header(name);
+        headers.remove(name);
     }
     if trailers {
-        request.insert_header(TE, "trailers")?;
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    Ok(())
 }
 
 /// The target as decided on, in origin form; a prefix is cut by whole segments, nothing else changes.
-fn write_target(
-    request: &mut RequestHeader,
-    received: &RequestHeader,
-    upstream: &Upstream,
-) -> pingora::Result<()> {
+fn write_target(parts: &mut Parts, received: &RequestHeader, upstream: &Upstream) -> pingora::Result<()> {
     let target = received.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let Some(prefix) = &upstream.strip_prefix else {
         if received.uri.authority().is_some() {
-            request.set_uri(parsed(target)?);
+            parts.uri = parsed(target)?;
         }
         return Ok(());
     };
@@ -119,10 +146,10 @@ fn write_target(
     // of the prefix doesn't begin with it: then nothing is cut.
     let stripped =
         rest.map_or_else(|| target.to_owned(), |rest| format!("/{}", rest.trim_start_matches('/')));
-    request.set_uri(parsed(&stripped)?);
+    parts.uri = parsed(&stripped)?;
     if rest.is_some() && !prefix.is_empty() {
         let value = HeaderValue::from_str(prefix).or_err(ErrorType::InternalError, "strip_prefix")?;
-        request.insert_header(X_FORWARDED_PREFIX, value)?;
+        parts.headers.insert(X_FORWARDED_PREFIX, value);
     }
     Ok(())
 }
@@ -133,18 +160,15 @@ fn parsed(target: &str) -> pingora::Result<Uri> {
 
 impl Edge {
     /// Own cookies stay here; others keep order and bytes, in one field: HTTP/2 may have split them.
-    fn write_cookies(&self, request: &mut RequestHeader, forward: &Forward) -> pingora::Result<()> {
-        if !request.headers.contains_key(COOKIE) {
-            return Ok(());
+    fn write_cookies(&self, headers: &mut HeaderMap, forward: &Forward) {
+        if !headers.contains_key(COOKIE) {
+            return;
         }
         let own = |name: &str| self.owns_cookie(forward, name);
-        match without_own_cookies(request.headers.get_all(COOKIE), own) {
-            Some(kept) => request.insert_header(COOKIE, kept),
-            None => {
-                request.remove_header(&COOKIE);
-                Ok(())
-            }
-        }
+        match without_own_cookies(headers.get_all(COOKIE), own) {
+            Some(kept) => headers.insert(COOKIE, kept),
+            None => headers.remove(COOKIE),
+        };
     }
 
     /// Whether a cookie is ours: at the origin asked, or at any where none was.
@@ -156,11 +180,7 @@ impl Edge {
     }
 }
 
-fn write_host(
-    request: &mut RequestHeader,
-    received: &RequestHeader,
-    forward: &Forward,
-) -> pingora::Result<()> {
+fn write_host(headers: &mut HeaderMap, received: &RequestHeader, forward: &Forward) -> pingora::Result<()> {
     let upstream = &forward.route.upstream;
     let host = match (&upstream.host, &forward.origin) {
         (HostHeader::Preserve, Some(origin)) => origin.said.host.clone(),
@@ -176,5 +196,6 @@ fn write_host(
         }
         (HostHeader::Name(name), _) => name.clone(),
     };
-    request.insert_header(HOST, host)
+    headers.insert(HOST, host);
+    Ok(())
 }

@@ -57,7 +57,7 @@ impl Forward {
 
     /// The identity headers to write, names and values ready.
     #[must_use]
-    pub fn identity_headers(&self) -> &[(bytes::Bytes, http::HeaderValue)] {
+    pub fn identity_headers(&self) -> &[(http::HeaderName, http::HeaderValue)] {
         match self.identified.as_ref().and_then(|identified| identified.headers.as_deref()) {
             Some(Ok(rendered)) => rendered,
             _ => &[],

@@ -6,7 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -64,7 +63,7 @@ pub enum Unsendable {
 
 /// Headers ready to send, rendered once per session and mapping: names as they go out (lower case),
 /// so that none is copied for a request.
-pub type Rendered = Vec<(Bytes, HeaderValue)>;
+pub type Rendered = Vec<(HeaderName, HeaderValue)>;
 
 impl Form {
     /// The form a claim has when the mapping names none: `list` for groups, roles, scope, amr and
@@ -198,7 +197,7 @@ impl HeaderMapping {
             bytes = bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
             // Encoding leaves nothing that a header couldn't carry.
             let value = HeaderValue::try_from(value).map_err(|_| misshapen())?;
-            rendered.push((Bytes::copy_from_slice(name.as_ref()), value));
+            rendered.push((name.clone(), value));
         }
         if bytes > self.max_bytes {
             return Err(Unsendable::TooLarge { bytes });
@@ -303,8 +302,7 @@ mod tests {
             "p1": {"memberOf": ["staff", "it"]}, "groups": ["no"],
         }));
         let rendered = HeaderMapping::standard(&names, 8192).render(&kim).unwrap();
-        let rendered: Vec<_> =
-            rendered.iter().map(|(n, v)| (str::from_utf8(n).unwrap(), v.to_str().unwrap())).collect();
+        let rendered: Vec<_> = rendered.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         assert_eq!(
             rendered,
             [
