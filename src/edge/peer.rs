@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::ACCEPT;
+use http::Version;
+use http::header::{ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
@@ -44,10 +45,15 @@ pub(super) fn of(upstream: &Upstream, request: &RequestHeader) -> pingora::Resul
     };
     let mut peer = Box::new(HttpPeer::clone(prepared));
     peer._address = (*address).into();
+    let web_socket = websocket::is_asked_for(request);
+    if has_no_body(request) && !web_socket {
+        // All of it leaves in one write, and what waits for the answer has its own limit.
+        peer.options.write_timeout = None;
+    }
     if is_stream(request) {
         peer.options.read_timeout = Some(upstream.timeouts.stream_idle);
     }
-    if websocket::is_asked_for(request) {
+    if web_socket {
         // A connection of its own, opened by the thread that uses it and never kept.
         peer.group_key = peer.group_key.wrapping_add(1);
         peer.options.idle_timeout = Some(Duration::ZERO);
@@ -93,6 +99,14 @@ fn prepare(upstream: &Upstream) -> HttpPeer {
         });
     }
     peer
+}
+
+/// Whether the head is all there is of an HTTP/1 request
+/// ([RFC 9112 §6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)).
+fn has_no_body(request: &RequestHeader) -> bool {
+    request.version != Version::HTTP_2
+        && !request.headers.contains_key(CONTENT_LENGTH)
+        && !request.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Whether silence is part of the protocol: events, sockets, and gRPC, where nothing in the request

@@ -106,6 +106,8 @@ labels! {
         Chunk => "chunk",
         /// A head that Pingora couldn't read, or a CONNECT: answered before the gateway saw it.
         Unreadable => "unreadable",
+        /// The client didn't take what was written.
+        WriteTimeout => "write_timeout",
     }
 }
 

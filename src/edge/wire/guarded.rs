@@ -16,11 +16,12 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::http1::Gate;
 use super::http2::Frames;
-use super::{Connection, Fault};
+use super::{Connection, Fault, Wire};
 use crate::telemetry::labels::ConnectionEnd;
 use crate::telemetry::metrics::Metrics;
 
@@ -38,9 +39,26 @@ pub(super) struct Guarded {
     /// Of an HTTP/2 connection.
     frames: Option<Frames>,
     alarm: Alarm,
+    write: WriteClock,
     metrics: Arc<Metrics>,
     /// A write must stop the clock of a body.
     heeds_writes: bool,
+}
+
+/// `limits.write` of an HTTP/1 connection: how long the client may take to take one piece of a
+/// response, whole. Over HTTP/2 each stream has its own, which is Pingora's.
+struct WriteClock {
+    time: Duration,
+    /// Since a write had to wait.
+    due: Option<Instant>,
+    alarm: Alarm,
+}
+
+/// How much of what there was to write has been taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Whole,
+    Part,
 }
 
 impl Guarded {
@@ -49,14 +67,22 @@ impl Guarded {
         stream: Stream,
         connection: Arc<Connection>,
         frames: Option<Frames>,
-        metrics: Arc<Metrics>,
+        wire: &Wire,
     ) -> Self {
         // Pingora means it for the answer of a CONNECT proxy; there was none.
         let (parts, ()) = http::Response::new(()).into_parts();
         let user_data: Box<dyn std::any::Any + Send + Sync> = Box::new(Arc::clone(&connection));
         let digest = ProxyDigest::new(Box::new(ResponseHeader::from(parts)), Some(user_data));
-        let (digest, alarm) = (Arc::new(digest), Alarm::default());
-        Self { stream, connection, digest, frames, alarm, metrics, heeds_writes: false }
+        Self {
+            stream,
+            connection,
+            digest: Arc::new(digest),
+            frames,
+            alarm: Alarm::default(),
+            write: WriteClock { time: wire.limits.write, due: None, alarm: Alarm::default() },
+            metrics: Arc::clone(&wire.metrics),
+            heeds_writes: false,
+        }
     }
 
     fn read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -140,6 +166,28 @@ impl Guarded {
         }
     }
 
+    /// After a write: `taken` if something was.
+    fn time_write<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        taken: Taken,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        let Self { write: WriteClock { time, due, alarm }, metrics, frames: None, .. } = self else {
+            return written;
+        };
+        if written.is_pending() {
+            let due = *due.get_or_insert_with(|| Instant::now() + *time);
+            ready!(alarm.poll(due, cx));
+            metrics.connection_closed(ConnectionEnd::WriteTimeout);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if taken == Taken::Whole {
+            *due = None;
+        }
+        written
+    }
+
     /// Before a write.
     fn writes(&mut self) {
         if self.heeds_writes {
@@ -174,7 +222,9 @@ impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.writes();
-        Pin::new(&mut this.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        let whole = matches!(written, Poll::Ready(Ok(count)) if count == buf.len());
+        this.time_write(written, if whole { Taken::Whole } else { Taken::Part }, cx)
     }
 
     fn poll_write_vectored(
@@ -184,7 +234,10 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.writes();
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let whole = matches!(written, Poll::Ready(Ok(count)) if count == all);
+        this.time_write(written, if whole { Taken::Whole } else { Taken::Part }, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -192,7 +245,9 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.time_write(flushed, Taken::Whole, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

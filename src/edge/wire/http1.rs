@@ -12,6 +12,7 @@ use super::chunked::{Checked, Chunks};
 use super::head_end::{HeadEnd, RequestLine};
 use super::pace::{BodyRate, Pace};
 use super::{Expectation, Fault, Framing};
+use crate::edge::Limits;
 
 /// Most bytes kept that came after a whole request. A client that sends more isn't read further
 /// until the response is through.
@@ -21,6 +22,7 @@ const MOST_BEHIND: usize = 64 * 1024;
 pub(super) struct Http1 {
     head_time: Duration,
     body_rate: BodyRate,
+    idle: Duration,
     place: Place,
     /// A byte of the head has come: the client waits for an answer.
     begun: bool,
@@ -38,6 +40,8 @@ enum Place {
         end: HeadEnd,
         /// By when it must be whole. Before the first byte of a further request there is none.
         due: Option<Instant>,
+        /// By when that first byte must come, once it is waited for.
+        idle: Option<Instant>,
     },
     /// Pingora has a whole head; the edge hasn't said yet what follows. Should Pingora ask for more,
     /// it reads a head still.
@@ -84,11 +88,13 @@ pub(super) enum Gate {
 
 impl Http1 {
     /// A connection accepted now.
-    pub(super) fn new(head_time: Duration, body_rate: BodyRate, now: Instant) -> Self {
-        let place = Place::Head { end: HeadEnd::default(), due: now.checked_add(head_time) };
+    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
+        let Limits { head_time, body_rate, idle, .. } = *limits;
+        let place = Place::Head { end: HeadEnd::default(), due: now.checked_add(head_time), idle: None };
         Self {
             head_time,
             body_rate,
+            idle,
             place,
             begun: false,
             request_line: RequestLine::Plain,
@@ -100,7 +106,7 @@ impl Http1 {
     pub(super) fn gate(&mut self) -> Gate {
         match self.place {
             Place::HeadRead { due } => {
-                self.place = Place::Head { end: HeadEnd::default(), due };
+                self.place = Place::Head { end: HeadEnd::default(), due, idle: None };
                 Gate::Open
             }
             Place::Head { .. } | Place::Body { .. } | Place::Tunnel => Gate::Open,
@@ -138,7 +144,7 @@ impl Http1 {
     /// How many of these bytes, which have come next, pass. The others are to be held.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
         match &mut self.place {
-            Place::Head { end, due } => {
+            Place::Head { end, due, .. } => {
                 self.begun = true;
                 if let Some(length) = end.find(bytes) {
                     self.request_line = end.request_line();
@@ -170,7 +176,13 @@ impl Http1 {
     /// The read has to wait: by when it is too late, if ever.
     pub(super) fn waits(&mut self) -> Option<Instant> {
         match &mut self.place {
-            Place::Head { due, .. } => *due,
+            Place::Head { due: Some(due), .. } => Some(*due),
+            Place::Head { due: None, idle, .. } => {
+                if idle.is_none() {
+                    *idle = Instant::now().checked_add(self.idle);
+                }
+                *idle
+            }
             Place::Body { clock, .. } if !clock.parked => {
                 let since = *clock.since.get_or_insert_with(Instant::now);
                 since.checked_add(clock.pace.patience())
@@ -194,11 +206,12 @@ impl Http1 {
 
     /// The time is over.
     pub(super) const fn expire(&mut self) {
-        let fault = match self.place {
-            Place::Body { .. } => Fault::BodyRate,
-            _ => Fault::HeadTime,
-        };
-        self.place = Place::Ended(Some(fault));
+        self.place = Place::Ended(match self.place {
+            Place::Body { .. } => Some(Fault::BodyRate),
+            // It was kept for as long as was promised.
+            Place::Head { due: None, .. } => None,
+            _ => Some(Fault::HeadTime),
+        });
     }
 
     /// What has gone wrong, if anything has.
@@ -245,7 +258,7 @@ impl Http1 {
         self.place = match self.place {
             Place::Behind if self.held.is_empty() => {
                 self.begun = false;
-                Place::Head { end: HeadEnd::default(), due: None }
+                Place::Head { end: HeadEnd::default(), due: None, idle: None }
             }
             Place::Ended(fault) => Place::Ended(fault),
             _ => Place::Ended(None),

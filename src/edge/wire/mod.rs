@@ -63,9 +63,9 @@ impl Wire {
         let (connection, frames) = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             (connection(None), Some(Frames::new(head_time, body_rate, now)))
         } else {
-            (connection(Some(Mutex::new(Http1::new(head_time, body_rate, now)))), None)
+            (connection(Some(Mutex::new(Http1::new(&self.limits, now)))), None)
         };
-        Box::new(Guarded::new(stream, Arc::new(connection), frames, Arc::clone(&self.metrics)))
+        Box::new(Guarded::new(stream, Arc::new(connection), frames, self))
     }
 }
 
