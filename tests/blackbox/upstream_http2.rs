@@ -216,6 +216,8 @@ fn large_bodies_arrive_whole_over_http2() {
 fn many_requests_share_a_connection() {
     let upstream = Http2Upstream::plain();
     let house = tls_site(&upstream, &json!({}));
+    // Whoever comes at the same time as the first opens a connection, too.
+    assert_eq!(house.client.send(house.request("GET", "/h2/first", &[]), &[]).status, 200);
     house.client.runtime.block_on(async {
         let asked =
             (0..60).map(|turn| {
@@ -234,7 +236,7 @@ fn many_requests_share_a_connection() {
         let named = upstream.only(&path).all("x-forwarded-user").len();
         assert_eq!(named, usize::from(turn % 2 == 0), "{path}");
     }
-    assert!(upstream.connections() < 20, "{} connections", upstream.connections());
+    assert!(upstream.connections() < 5, "{} connections", upstream.connections());
 }
 
 #[rstest]
