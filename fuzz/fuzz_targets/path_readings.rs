@@ -21,7 +21,7 @@ use vestibule::policy::Policy;
 use vestibule::route::origin::Host;
 use vestibule::route::path::{PathPrefix, readings, refuse_malformed};
 use vestibule::route::table::{Found, RouteTable};
-use vestibule::route::upstream::{HostHeader, Retries, Server, Timeouts, Upstream};
+use vestibule::route::upstream::{HostHeader, Prepared, Protocol, Retries, Server, Timeouts, Upstream};
 use vestibule::route::{
     Auth, ChallengeStyle, EncodedSlash, HeaderEdits, Methods, Required, ResponseCache, Route,
 };
@@ -252,6 +252,8 @@ fn route(index: usize, line: &Line) -> Route {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             tls: None,
+            protocol: Protocol::Http1,
+            prepared: Prepared::default(),
         }),
     }
 }

@@ -73,3 +73,20 @@ def test_streams_that_wait_for_a_window_are_finished_after_the_goaway(upstream):
         assert set(came.values()) == {SIZE}
         connection.close()
         assert ends(gateway, 5) == 0, gateway.logs()
+
+
+def test_a_client_that_reads_slowly_gets_everything(upstream):
+    """The answers are out of the proxy's hands and not yet the kernel's: they are finished, too."""
+    with Gateway(upstream.url, edit=patient) as gateway:
+        connection = http2.Connection(gateway, {4: 2**31 - 1}, timeout=10, receive_buffer=4096)
+        streams = range(1, 160, 2)
+        connection.send(WindowUpdateFrame(0, window_increment=2**30).serialize())
+        connection.send(*[http2.headers(stream, connection.request()) for stream in streams])
+        time.sleep(3)  # Nothing is read: 24 MB are more than sockets hold.
+        gateway.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        found = connection.outcomes(streams, acknowledge=False)
+        lengths = {len(one.body) for one in found.values()}
+        connection.close()
+        assert lengths == {SIZE}, f"{sum(len(one.body) == SIZE for one in found.values())} of {len(streams)} whole"
+        assert ends(gateway, 20) == 0, gateway.logs()
