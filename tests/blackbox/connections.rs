@@ -58,7 +58,8 @@ fn connections_over_a_limit_are_closed_at_accept(#[case] limits: serde_json::Val
     let refused = format!("vestibule_refused_total{{why=\"{why}\"}} 1\n");
     let metrics = site.gateway.admin("/metrics").expect("metrics").text();
     assert!(metrics.contains(&refused) && metrics.contains("vestibule_connections 6\n"), "{metrics}");
-    assert!(site.gateway.logs().contains("limits.connections"), "{}", site.gateway.logs());
+    let told = || site.gateway.logs().contains("limits.connections");
+    assert!(within(PATIENCE, told), "{}", site.gateway.logs());
     drop(held);
     assert!(within(PATIENCE, || hold(&site, 1).len() == 1), "there is room again");
 }
