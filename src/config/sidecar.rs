@@ -10,6 +10,7 @@ use clap::Args;
 use super::{Loaded, Source, load_with};
 
 /// Flags of `vestibule run` without a file; each stands before its variable. Secrets have none.
+#[allow(rustdoc::bare_urls, reason = "the text is what --help prints, too")]
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
     /// Issuer of the OpenID provider [env: VESTIBULE_ISSUER]
