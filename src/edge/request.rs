@@ -208,8 +208,9 @@ fn forget_fields(request: &mut RequestHeader) -> pingora::Result<()> {
     Ok(())
 }
 
-/// Whether the target is a path that the URI represents whole. What it can't (bytes, a fragment) is
-/// refused: it would be sent on as received.
+/// Whether the target is a path that the URI represents whole. What it can't (bytes that aren't text) is
+/// refused: it would be sent on as received. A fragment the parser has dropped: it is neither decided on
+/// nor sent on.
 fn is_served_target(request: &RequestHeader) -> bool {
     let uri = &request.uri;
     let recovered = uri.path_and_query().map(|target| target.as_str().as_bytes());

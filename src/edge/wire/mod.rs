@@ -24,12 +24,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 use pingora::protocols::{ALPN, Digest, Stream};
 use tokio::time::Instant;
 
 use super::Limits;
+use super::request::waits_for_continue;
 use crate::route::origin::{Authority, Host};
 use crate::telemetry::labels::ConnectionEnd;
 use crate::telemetry::metrics::Metrics;
@@ -110,9 +111,7 @@ impl Connection {
     pub(super) fn head_read(&self, request: &RequestHeader) -> Behind {
         self.announced.store(true, Ordering::Relaxed);
         let Some(mut http1) = self.http1() else { return Behind::Nothing };
-        let expect = request.headers.get(EXPECT);
-        let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let expectation = if waits { Expectation::Continue } else { Expectation::None };
+        let expectation = if waits_for_continue(request) { Expectation::Continue } else { Expectation::None };
         let behind = http1.head_read(Framing::of(request), expectation);
         if behind { Behind::Bytes } else { Behind::Nothing }
     }
