@@ -1,6 +1,7 @@
 //! Writing an answer of ours, and the line that every request leaves.
 
-use http::{HeaderValue, Method};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderName, HeaderValue, Method};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::server::Session as HttpSession;
 use pingora::proxy::Session as Downstream;
@@ -9,6 +10,8 @@ use super::Edge;
 use super::context::Context;
 use crate::reply::{Connection, Reply};
 use crate::telemetry::Entry;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Edge {
     /// Writes `reply` downstream. Holds the only `Ok(true)`: the request has been answered.
@@ -19,19 +22,14 @@ impl Edge {
         reply: Reply,
     ) -> pingora::Result<bool> {
         ctx.status = Some(reply.status);
-        // Names are ours: without a spelling of its own beside it each is written as it would be with one.
-        let mut head = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 3))?;
-        let mut named = None;
-        for (name, value) in reply.headers {
-            // Further values of a header come without its name.
-            named = name.or(named);
-            if let Some(name) = &named {
-                head.append_header(name, value)?;
-            }
-        }
-        head.insert_header("x-request-id", ctx.request_id.header_value())?;
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = reply.status;
+        parts.headers = reply.headers;
+        parts.headers.insert(X_REQUEST_ID, ctx.request_id.header_value());
         // Without a length Pingora would close the connection after every answer.
-        head.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()))?;
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+        // Names are ours: without a spelling of its own beside it each is written as it would be with one.
+        let head = ResponseHeader::from(parts);
         if reply.connection == Connection::Close {
             down.set_keepalive(None);
         }
@@ -56,7 +54,7 @@ impl Edge {
         self.gateway.metrics.request(ctx.decision, status, total);
         let host = request
             .headers
-            .get(http::header::HOST)
+            .get(HOST)
             .and_then(|value| value.to_str().ok())
             .or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
         self.access_log.write(&Entry {

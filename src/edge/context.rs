@@ -11,6 +11,7 @@ use super::forwarded::Client;
 use super::opening::HeldOpening;
 use super::slow_stream::SlowStreamWatch;
 use super::traffic::InFlight;
+use super::traits::Traits;
 use super::wire::Connection;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::gateway::{Answer, Forward};
@@ -35,6 +36,7 @@ pub struct Context {
     pub(super) time: Timestamp,
     pub(super) watch: Stopwatch,
     pub(super) request_id: RequestId,
+    pub(super) traits: Traits,
     /// The address that counts: the peer's, or what trusted proxies say.
     pub(super) client: Option<IpAddr>,
     /// The client and the proxies before us, for the upstream.
@@ -68,6 +70,7 @@ impl Context {
             time,
             watch: Stopwatch::start(),
             request_id: RequestId::UNREAD,
+            traits: Traits::default(),
             client: None,
             client_chain: None,
             progress: Progress::Started,

@@ -19,6 +19,7 @@ mod request;
 mod response;
 mod slow_stream;
 mod traffic;
+mod traits;
 mod upstream_request;
 mod websocket;
 mod wire;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -56,6 +58,7 @@ use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
 use opening::HeldOpening;
 use slow_stream::SlowStreamWatch;
+use traits::{Trait, Traits};
 use wire::{Behind, Connection};
 
 /// One of `listeners`, resolved.
@@ -174,9 +177,10 @@ impl ProxyHttp for Edge {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<()> {
+        ctx.traits = Traits::of(down.req_header());
         ctx.connection = Connection::of(down.digest());
         if let Some(connection) = &ctx.connection
-            && connection.head_read(down.req_header()) == Behind::Bytes
+            && connection.head_read(down.req_header(), ctx.traits) == Behind::Bytes
         {
             down.set_keepalive(None);
         }
@@ -208,8 +212,8 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
-        let mut peer = peer::of(&forward.route.upstream, down.req_header())?;
-        ctx.opening = websocket::is_asked_for(down.req_header()).then(|| HeldOpening::prepare(&mut peer));
+        let mut peer = peer::of(&forward.route.upstream, down.req_header().version, ctx.traits)?;
+        ctx.opening = ctx.traits.have(Trait::WebSocket).then(|| HeldOpening::prepare(&mut peer));
         ctx.upstream = peer._address.as_inet().copied();
         ctx.upstream_watch = Some(Stopwatch::start());
         Ok(peer)
@@ -291,7 +295,7 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<()> {
         ctx.announcements += u32::from(response.status.is_informational());
         response::check(down.req_header(), response, ctx.announcements).map_err(Error::into_up)?;
-        let only_announces = response::only_announces(response);
+        let only_announces = response::only_announces(response.status);
         if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !only_announces) {
             watch.disarm();
         }
@@ -395,12 +399,10 @@ impl Edge {
         let limit = forward.route.body_limit.unwrap_or(self.limits.body);
         let upstream = &forward.route.upstream;
         let (stream_idle, http2) = (upstream.timeouts.stream_idle, upstream.protocol.is_http2());
-        let announced = down
-            .req_header()
-            .headers
-            .get(http::header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let web_socket = websocket::is_asked_for(down.req_header());
+        let headers = &down.req_header().headers;
+        let announced = ctx.traits.have(Trait::ContentLength).then(|| headers.get(CONTENT_LENGTH)).flatten();
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let web_socket = ctx.traits.have(Trait::WebSocket);
         let problem = if announced.is_some_and(|length| length > limit) {
             Some(Problem::BodyTooLarge)
         } else if web_socket && http2 {
@@ -417,7 +419,7 @@ impl Edge {
             // The default of a minute is for bodies, not for a socket that may be silent.
             down.set_read_timeout(Some(stream_idle));
         }
-        if http2 && request::waits_for_continue(down.req_header()) {
+        if http2 && ctx.traits.have(Trait::WaitsForContinue) {
             // An upstream's own 100 would be lost: Pingora hears none over HTTP/2.
             down.as_downstream_mut().write_continue_response().await?;
         }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Version;
-use http::header::{ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING};
-use pingora::http::RequestHeader;
 use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -15,8 +13,7 @@ use pingora::{Error, ErrorType};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::websocket;
-use crate::gateway::is_grpc;
+use super::traits::{Trait, Traits};
 use crate::route::upstream::{Protocol, Upstream};
 
 /// The error of an upstream whose name has no address yet.
@@ -36,7 +33,7 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 ///
 /// # Errors
 /// When the upstream's name has never been resolved.
-pub(super) fn of(upstream: &Upstream, request: &RequestHeader) -> pingora::Result<Box<HttpPeer>> {
+pub(super) fn of(upstream: &Upstream, version: Version, traits: Traits) -> pingora::Result<Box<HttpPeer>> {
     let Some(address) = upstream.server.address.load_full() else {
         return Err(Error::explain(NO_ADDRESS, "the upstream's name has no address").into_up());
     };
@@ -45,12 +42,12 @@ pub(super) fn of(upstream: &Upstream, request: &RequestHeader) -> pingora::Resul
     };
     let mut peer = Box::new(HttpPeer::clone(prepared));
     peer._address = (*address).into();
-    let web_socket = websocket::is_asked_for(request);
-    if has_no_body(request) && !web_socket {
+    let web_socket = traits.have(Trait::WebSocket);
+    if has_no_body(version, traits) && !web_socket {
         // All of it leaves in one write, and what waits for the answer has its own limit.
         peer.options.write_timeout = None;
     }
-    if is_stream(request) {
+    if traits.have(Trait::Stream) {
         peer.options.read_timeout = Some(upstream.timeouts.stream_idle);
     }
     if web_socket {
@@ -103,21 +100,9 @@ fn prepare(upstream: &Upstream) -> HttpPeer {
 
 /// Whether the head is all there is of an HTTP/1 request
 /// ([RFC 9112 §6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)).
-fn has_no_body(request: &RequestHeader) -> bool {
-    request.version != Version::HTTP_2
-        && !request.headers.contains_key(CONTENT_LENGTH)
-        && !request.headers.contains_key(TRANSFER_ENCODING)
-}
-
-/// Whether silence is part of the protocol: events, sockets, and gRPC, where nothing in the request
-/// tells a stream of messages from one.
-fn is_stream(request: &RequestHeader) -> bool {
-    let accepts_events = request
-        .headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/event-stream"));
-    accepts_events || is_grpc(&request.headers) || websocket::is_asked_for(request)
+fn has_no_body(version: Version, traits: Traits) -> bool {
+    let framed = traits.have(Trait::ContentLength) || traits.have(Trait::TransferEncoding);
+    version != Version::HTTP_2 && !framed
 }
 
 /// What keeps pooled connections apart that differ in more than address and name.
@@ -145,6 +130,7 @@ fn certificates(pem: &[u8]) -> Arc<[WrappedX509]> {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::RequestHeader;
     use pingora::upstreams::peer::Peer as _;
     use rstest::rstest;
 
@@ -168,12 +154,12 @@ mod tests {
         UpstreamTls { server_name: name.to_owned(), ca_pem: ca_pem.map(<[u8]>::to_vec) }
     }
 
-    fn request(headers: &[(&'static str, &'static str)]) -> RequestHeader {
+    fn of(upstream: &Upstream, headers: &[(&'static str, &'static str)]) -> pingora::Result<Box<HttpPeer>> {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
         for (name, value) in headers {
             request.insert_header(*name, *value).unwrap();
         }
-        request
+        super::of(upstream, request.version, Traits::of(&request))
     }
 
     #[test]
@@ -189,34 +175,33 @@ mod tests {
             upstream(Protocol::Http1, trusting("a.test", Some(b"one"))),
         ];
         let keys: std::collections::HashSet<_> =
-            ways.iter().map(|way| of(way, &request(&[])).unwrap().reuse_hash()).collect();
+            ways.iter().map(|way| of(way, &[]).unwrap().reuse_hash()).collect();
         assert_eq!(keys.len(), ways.len());
     }
 
     #[test]
     fn a_web_socket_has_a_connection_of_its_own() {
         let upstream = upstream(Protocol::Http1, None);
-        let socket = of(&upstream, &request(&[("upgrade", "websocket")])).unwrap();
-        assert_ne!(socket.reuse_hash(), of(&upstream, &request(&[])).unwrap().reuse_hash());
+        let socket = of(&upstream, &[("upgrade", "websocket")]).unwrap();
+        assert_ne!(socket.reuse_hash(), of(&upstream, &[]).unwrap().reuse_hash());
         assert_eq!(socket.options.idle_timeout, Some(Duration::ZERO));
     }
 
     #[test]
     fn the_same_trust_shares_connections_between_routes() {
-        let hash = || {
-            of(&upstream(Protocol::H2, trusting("a.test", Some(b"one"))), &request(&[])).unwrap().reuse_hash()
-        };
+        let hash =
+            || of(&upstream(Protocol::H2, trusting("a.test", Some(b"one"))), &[]).unwrap().reuse_hash();
         assert_eq!(hash(), hash());
     }
 
     #[test]
     fn an_address_that_changes_is_used_at_once() {
         let upstream = upstream(Protocol::Http1, None);
-        assert_eq!(of(&upstream, &request(&[])).unwrap()._address.to_string(), "127.0.0.1:9000");
+        assert_eq!(of(&upstream, &[]).unwrap()._address.to_string(), "127.0.0.1:9000");
         upstream.server.address.store(Some(Arc::new(SocketAddr::from(([127, 0, 0, 2], 9001)))));
-        assert_eq!(of(&upstream, &request(&[])).unwrap()._address.to_string(), "127.0.0.2:9001");
+        assert_eq!(of(&upstream, &[]).unwrap()._address.to_string(), "127.0.0.2:9001");
         upstream.server.address.store(None);
-        assert_eq!(of(&upstream, &request(&[])).unwrap_err().etype, NO_ADDRESS);
+        assert_eq!(of(&upstream, &[]).unwrap_err().etype, NO_ADDRESS);
     }
 
     #[rstest]
@@ -229,15 +214,15 @@ mod tests {
         #[case] headers: &[(&'static str, &'static str)],
         #[case] seconds: u64,
     ) {
-        let peer = of(&upstream(Protocol::Http1, None), &request(headers)).unwrap();
+        let peer = of(&upstream(Protocol::Http1, None), headers).unwrap();
         assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(seconds)));
     }
 
     #[test]
     fn http2_offers_nothing_older() {
-        let peer = of(&upstream(Protocol::H2, trusting("a.test", None)), &request(&[])).unwrap();
+        let peer = of(&upstream(Protocol::H2, trusting("a.test", None)), &[]).unwrap();
         assert_eq!(peer.options.alpn.get_min_http_version(), 2);
-        let peer = of(&upstream(Protocol::Http1, trusting("a.test", None)), &request(&[])).unwrap();
+        let peer = of(&upstream(Protocol::Http1, trusting("a.test", None)), &[]).unwrap();
         assert_eq!(peer.options.alpn.get_max_http_version(), 1);
     }
 }

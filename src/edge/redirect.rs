@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+use super::traits::Traits;
 use super::wire::Connection;
 use crate::gateway::Gateway;
 use crate::route::origin::Authority;
@@ -41,7 +42,7 @@ impl RedirectToHttps {
 impl ServeHttp for RedirectToHttps {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         if let Some(connection) = Connection::of(session.digest()) {
-            connection.head_read(session.req_header());
+            connection.head_read(session.req_header(), Traits::of(session.req_header()));
         }
         // Whoever follows it goes to another port: nothing more is expected here.
         session.set_keepalive(None);

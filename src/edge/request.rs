@@ -14,11 +14,12 @@ use pingora::proxy::Session as Downstream;
 
 use super::context::Context;
 use super::forwarded::{self, Client};
+use super::traits::{Trait, Traits};
 use super::wire::RequestLine;
 use super::{Edge, hygiene, is_refused_method};
 use crate::gateway::{Inbound, Outcome, ServedOrigin};
 use crate::pages::Problem;
-use crate::route::origin::Scheme;
+use crate::route::origin::{Authority, Host, Scheme};
 use crate::telemetry::{RequestId, Sender};
 
 /// Largest body of a request to an own endpoint.
@@ -90,20 +91,16 @@ impl Edge {
         } else {
             RequestId::of(None, Sender::Anyone)
         };
-        self.check_limits(request)?;
+        self.check_limits(request, ctx.traits)?;
         if ctx.connection.as_ref().is_some_and(|connection| connection.request_line() == RequestLine::Odd) {
             return Err(Problem::MalformedPath);
         }
-        self.check_framing(down)?;
+        self.check_framing(down, ctx.traits)?;
         let client = forwarded::client(peer, &self.trusted_proxies, &request.headers)
             .map_err(|_| Problem::MalformedHost)?;
         ctx.client = Some(client.address);
-        let asked = hygiene::read_host(&request.uri, &request.headers).map_err(|_| Problem::MalformedHost)?;
-        // A trusted proxy knows what the browser typed.
-        // One host's connection is no way to another: their TLS may differ. A proxy in front names us.
-        let is_for_host = trusted || ctx.connection.as_ref().is_none_or(|c| c.is_for(&asked.host));
-        let authority = client.host.clone().unwrap_or(asked);
-        let origin = self.gateway.origins.named_by(&authority).cloned();
+        let is_for = |host: &Host| trusted || ctx.connection.as_ref().is_none_or(|c| c.is_for(host));
+        let origin = self.origin(request, client.host.as_ref(), is_for)?;
         let over_tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         if let Some(served) = &origin {
             let fits = match served.origin.scheme {
@@ -111,11 +108,35 @@ impl Edge {
                 Scheme::Https => over_tls || trusted || peer.to_canonical().is_loopback(),
                 Scheme::Http => !over_tls,
             };
-            if !fits || !is_for_host {
+            if !fits {
                 return Err(Problem::Misdirected);
             }
         }
         Ok(Read { client, origin })
+    }
+
+    /// The origin that the request names, or that a trusted proxy says the browser typed. One host's
+    /// connection is no way to another, since their TLS may differ; a proxy in front names us.
+    fn origin(
+        &self,
+        request: &RequestHeader,
+        typed: Option<&Authority>,
+        is_for: impl Fn(&Host) -> bool,
+    ) -> Result<Option<Arc<ServedOrigin>>, Problem> {
+        let origins = &self.gateway.origins;
+        let spelt = hygiene::only_host(&request.uri, &request.headers).filter(|_| typed.is_none());
+        let (origin, may_ask) = match spelt.and_then(|host| origins.spelt(host)) {
+            Some(served) => (Some(served), is_for(&served.origin.host)),
+            None => {
+                let asked = hygiene::read_host(&request.uri, &request.headers);
+                let asked = asked.map_err(|_| Problem::MalformedHost)?;
+                (origins.named_by(typed.unwrap_or(&asked)), is_for(&asked.host))
+            }
+        };
+        if origin.is_some() && !may_ask {
+            return Err(Problem::Misdirected);
+        }
+        Ok(origin.cloned())
     }
 
     fn is_trusted(&self, peer: IpAddr) -> bool {
@@ -123,20 +144,19 @@ impl Edge {
         self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 
-    fn check_limits(&self, request: &RequestHeader) -> Result<(), Problem> {
+    fn check_limits(&self, request: &RequestHeader, traits: Traits) -> Result<(), Problem> {
         if request.raw_path().len() > self.limits.target {
             return Err(Problem::TargetTooLong);
         }
         let size: usize =
             request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         // HTTP/2 splits cookies as it likes; they are one field, joined by two bytes.
-        let (parts, bytes) = match request.headers.get(http::header::COOKIE) {
-            None => (0, 0),
-            Some(_) => {
-                let cookies = request.headers.get_all(http::header::COOKIE).iter();
-                cookies.fold((0_usize, 0_usize), |(parts, bytes), value| (parts + 1, bytes + value.len() + 2))
+        let (mut parts, mut bytes) = (0_usize, 0_usize);
+        if traits.have(Trait::Cookie) {
+            for value in request.headers.get_all(http::header::COOKIE) {
+                (parts, bytes) = (parts + 1, bytes + value.len() + 2);
             }
-        };
+        }
         let fields = request.headers.len().saturating_sub(parts.saturating_sub(1));
         let cookies_fit = bytes <= COOKIES + 2 && parts <= COOKIE_FIELDS;
         if size > self.limits.head_size || fields > self.limits.head_fields || !cookies_fit {
@@ -145,7 +165,7 @@ impl Edge {
         Ok(())
     }
 
-    fn check_framing(&self, down: &Downstream) -> Result<(), Problem> {
+    fn check_framing(&self, down: &Downstream, traits: Traits) -> Result<(), Problem> {
         let request = down.req_header();
         if is_refused_method(&request.method) {
             return Err(Problem::MethodNotAllowed);
@@ -158,7 +178,7 @@ impl Edge {
         )?;
         if request.version != Version::HTTP_2 {
             // Pingora has cleaned up what it parsed; what it cleaned away shows in the raw head alone.
-            let doubtful = request.headers.contains_key(http::header::TRANSFER_ENCODING)
+            let doubtful = traits.have(Trait::TransferEncoding)
                 || request.uri.path().contains('%')
                 || down.get_keepalive().is_none();
             if doubtful && let Some(session) = down.as_downstream().as_http1() {

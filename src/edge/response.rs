@@ -1,6 +1,7 @@
 //! What comes back: the upstream's answer, kept from shared caches, with the cookies we owe.
 
-use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING, VARY};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType};
@@ -16,8 +17,8 @@ use crate::route::ResponseCache;
 const ANNOUNCEMENTS: u32 = 200;
 
 /// Whether another response follows: 100 and 103 only announce it, 101 is the answer.
-pub(super) fn only_announces(response: &ResponseHeader) -> bool {
-    response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS
+pub(super) fn only_announces(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Refuses a head that clients could read differently from us, or that never comes to the point;
@@ -47,64 +48,66 @@ pub(super) fn check(
 }
 
 impl Edge {
+    /// Writes what the client is to know. Names of fields go on in lower case but for the commonest, as
+    /// they do upstream: Pingora would keep and search a second map for their spelling.
     pub(super) fn write_response(
         &self,
         request: &RequestHeader,
         response: &mut ResponseHeader,
         forward: &Forward,
     ) -> pingora::Result<()> {
-        self.drop_own_cookies(response, forward)?;
-        if only_announces(response) {
-            return Ok(());
-        }
-        let route = &forward.route;
-        for name in &route.response_headers.remove {
-            response.remove_header(name);
-        }
-        for (name, value) in &route.response_headers.set {
-            response.insert_header(name.clone(), value.clone())?;
-        }
-        if forward.is_protected() && route.cache == ResponseCache::Private {
-            let private = private_cache_control(&response.headers);
-            response.insert_header(CACHE_CONTROL, private.cache_control)?;
-            response.insert_header("vary", private.vary)?;
-            let for_shared_caches: Vec<HeaderName> =
-                response.headers.keys().filter(|name| PrivateCaching::removes(name)).cloned().collect();
-            for name in &for_shared_caches {
-                response.remove_header(name);
-            }
-        }
-        let gateway = &self.gateway;
-        let owed = forward.owed_cookies(&request.headers, gateway.store.as_ref(), gateway.clock.now());
-        if !owed.is_empty() {
-            let mut headers = HeaderMap::new();
-            owed.write(&mut headers);
-            for value in headers.get_all(SET_COOKIE) {
-                response.append_header(SET_COOKIE, value.clone())?;
-            }
-            if let Some(no_store) = headers.get(CACHE_CONTROL) {
-                response.insert_header(CACHE_CONTROL, no_store.clone())?;
-            }
+        let usual = response.status.canonical_reason();
+        let phrase = response.get_reason_phrase().filter(|&said| usual != Some(said)).map(str::to_owned);
+        let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+        let mut parts = Parts::from(std::mem::replace(response, nothing));
+        self.write_fields(request, &mut parts, forward);
+        *response = parts.into();
+        if phrase.is_some() {
+            response.set_reason_phrase(phrase.as_deref())?;
         }
         Ok(())
     }
-}
 
-impl Edge {
+    fn write_fields(&self, request: &RequestHeader, response: &mut Parts, forward: &Forward) {
+        let headers = &mut response.headers;
+        self.drop_own_cookies(headers, forward);
+        if only_announces(response.status) {
+            return;
+        }
+        let route = &forward.route;
+        for name in &route.response_headers.remove {
+            headers.remove(name);
+        }
+        for (name, value) in &route.response_headers.set {
+            headers.insert(name.clone(), value.clone());
+        }
+        if forward.is_protected() && route.cache == ResponseCache::Private {
+            let private = private_cache_control(headers);
+            headers.insert(CACHE_CONTROL, private.cache_control);
+            headers.insert(VARY, private.vary);
+            let for_shared_caches: Vec<HeaderName> =
+                headers.keys().filter(|name| PrivateCaching::removes(name)).cloned().collect();
+            for name in &for_shared_caches {
+                headers.remove(name);
+            }
+        }
+        let gateway = &self.gateway;
+        let owed = forward.owed_cookies(&request.headers, gateway.store.as_ref(), gateway.clock.as_ref());
+        owed.write(headers);
+    }
+
     /// An upstream can't set a cookie of ours: it could put its own session in the place of a
     /// person's.
-    fn drop_own_cookies(&self, response: &mut ResponseHeader, forward: &Forward) -> pingora::Result<()> {
+    fn drop_own_cookies(&self, headers: &mut HeaderMap, forward: &Forward) {
         let own = |value: &HeaderValue| is_own_set_cookie(value, |name| self.owns_cookie(forward, name));
-        if !response.headers.get_all(SET_COOKIE).iter().any(own) {
-            return Ok(());
+        if !headers.get_all(SET_COOKIE).iter().any(own) {
+            return;
         }
         tracing::warn!(route = %forward.route.id, "an upstream tried to set a cookie of the gateway's: dropped");
-        let kept: Vec<_> =
-            response.headers.get_all(SET_COOKIE).iter().filter(|value| !own(value)).cloned().collect();
-        response.remove_header(&SET_COOKIE);
+        let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().filter(|value| !own(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
         for value in kept {
-            response.append_header(SET_COOKIE, value)?;
+            headers.append(SET_COOKIE, value);
         }
-        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType, OrErr as _};
 
 use super::context::Context;
 use super::hygiene::cookies::without_own_cookies;
+use super::traits::Trait;
 use super::{Edge, forwarded, peer};
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
@@ -76,8 +77,10 @@ impl Edge {
         }
         write_target(parts, received, &route.upstream)?;
         let headers = &mut parts.headers;
-        self.write_cookies(headers, forward);
-        if forward.is_protected() && !route.forward_authorization {
+        if ctx.traits.have(Trait::Cookie) {
+            self.write_cookies(headers, forward);
+        }
+        if ctx.traits.have(Trait::Authorization) && forward.is_protected() && !route.forward_authorization {
             headers.remove(AUTHORIZATION);
         }
         for name in &route.request_headers.remove {
@@ -90,9 +93,13 @@ impl Edge {
         let Some(client) = &ctx.client_chain else {
             return Err(Error::explain(ErrorType::InternalError, "a forwarded request without a client"));
         };
-        let origin = forward.origin.as_ref().map(|origin| &origin.said);
-        for (name, value) in forwarded::outgoing(client, origin) {
-            headers.insert(name, value);
+        let origin = forward.origin.as_ref();
+        let introduction = match &ctx.connection {
+            Some(connection) => connection.introduce(client, origin),
+            None => forwarded::outgoing(client, origin.map(|origin| &origin.said)).into(),
+        };
+        for (name, value) in introduction.iter() {
+            headers.insert(name.clone(), value.clone());
         }
         headers.insert(X_REQUEST_ID, ctx.request_id.header_value());
         for (name, value) in forward.identity_headers() {
@@ -161,9 +168,6 @@ fn parsed(target: &str) -> pingora::Result<Uri> {
 impl Edge {
     /// Own cookies stay here; others keep order and bytes, in one field: HTTP/2 may have split them.
     fn write_cookies(&self, headers: &mut HeaderMap, forward: &Forward) {
-        if !headers.contains_key(COOKIE) {
-            return;
-        }
         let own = |name: &str| self.owns_cookie(forward, name);
         match without_own_cookies(headers.get_all(COOKIE), own) {
             Some(kept) => headers.insert(COOKIE, kept),

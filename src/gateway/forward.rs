@@ -6,7 +6,7 @@ use http::header::{ORIGIN, UPGRADE};
 use http::request::Parts;
 
 use super::origins::ServedOrigin;
-use crate::clock::Timestamp;
+use crate::clock::Clock;
 use crate::identity::headers::{Rendered, Unsendable};
 use crate::login::SignIn;
 use crate::reply::OwedCookies;
@@ -81,9 +81,10 @@ impl Forward {
         &self,
         request: &http::HeaderMap,
         store: &dyn SessionStore,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> OwedCookies {
         let Some(Identified { live, sign_in, .. }) = &self.identified else { return OwedCookies::none() };
+        let now = clock.now();
         if live.ended_by(now) {
             return OwedCookies::none();
         }

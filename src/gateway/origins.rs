@@ -47,6 +47,8 @@ impl ServedOrigin {
 #[derive(Debug, Default)]
 pub struct ServedOrigins {
     by_host: HashMap<Host, Vec<Arc<ServedOrigin>>, RandomState>,
+    /// As browsers spell them: nearly every Host header is one of these, and needn't be parsed.
+    by_spelling: HashMap<Box<[u8]>, Arc<ServedOrigin>, RandomState>,
 }
 
 impl ServedOrigins {
@@ -57,7 +59,22 @@ impl ServedOrigins {
         for served in origins {
             by_host.entry(served.origin.host.clone()).or_default().push(Arc::new(served));
         }
-        Self { by_host }
+        let by_spelling = HashMap::default();
+        let mut origins = Self { by_host, by_spelling };
+        let spelt = |served: &Arc<ServedOrigin>| {
+            let spelling = served.origin.authority();
+            let named = Authority::parse(&spelling).ok()?;
+            Some((spelling.into_bytes().into(), Arc::clone(origins.named_by(&named)?)))
+        };
+        origins.by_spelling = origins.iter().filter_map(spelt).collect();
+        origins
+    }
+
+    /// The origin that a Host header spelt just like this names. None says nothing: it may be spelt
+    /// otherwise.
+    #[must_use]
+    pub fn spelt(&self, host: &[u8]) -> Option<&Arc<ServedOrigin>> {
+        self.by_spelling.get(host)
     }
 
     /// The origin that a Host header names.

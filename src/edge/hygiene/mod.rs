@@ -178,5 +178,15 @@ pub fn read_host(target: &Uri, headers: &HeaderMap) -> Result<Authority, Malform
     }
 }
 
+/// The host as it is spelt, where it is named once; [`read_host`] reads any other way.
+pub fn only_host<'a>(target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (target.authority(), hosts.next(), hosts.next()) {
+        (None, Some(host), None) => Some(host.as_bytes()),
+        (Some(authority), None, None) => Some(authority.as_str().as_bytes()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

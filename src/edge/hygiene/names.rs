@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use http::header::UPGRADE;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
+    IF_NONE_MATCH, ORIGIN, REFERER, UPGRADE, UPGRADE_INSECURE_REQUESTS, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName};
 
 /// Identity headers, mapped on any route or default.
@@ -66,6 +69,23 @@ const ONLY_AS_WRITTEN: [&str; 12] = [
 const NOMINABLE: [&str; 4] = ["connection", "upgrade", "te", "trailer"];
 
 /// What becomes of a name from a client.
+/// Names that pass as they are, unless a configuration gives one a meaning of its own.
+const USUAL: [HeaderName; 13] = [
+    HOST,
+    COOKIE,
+    USER_AGENT,
+    ACCEPT,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    REFERER,
+    ORIGIN,
+    CACHE_CONTROL,
+    UPGRADE_INSECURE_REQUESTS,
+    IF_NONE_MATCH,
+];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A header that we write from an identity.
@@ -79,6 +99,8 @@ enum Kind {
 /// The names of all identity headers of all routes, and whatever else clients may not say.
 #[derive(Debug, Clone)]
 pub struct ManagedNames {
+    /// What nearly every request has, and what is nobody's here: needn't be spelt out.
+    usual: Vec<HeaderName>,
     kinds: HashMap<Box<[u8]>, Kind, RandomState>,
 }
 
@@ -98,7 +120,11 @@ impl ManagedNames {
         for name in mapped {
             squeezed(name.as_str(), |name| kinds.insert(name.into(), Kind::Managed));
         }
-        Self { kinds }
+        let mut names = Self { usual: Vec::new(), kinds };
+        let is_ours =
+            |name: &HeaderName| matches!(names.kind(name.as_str()), Some(Kind::Managed | Kind::SpokenFor));
+        names.usual = USUAL.into_iter().filter(|name| !is_ours(name)).collect();
+        names
     }
 
     /// Whether a backend could confuse `name` with an identity header of any route.
@@ -118,7 +144,7 @@ impl ManagedNames {
             }
             None => *name == "http2-settings",
         };
-        headers.keys().filter(may_not_pass).cloned().collect()
+        headers.keys().filter(|name| !self.usual.contains(name)).filter(may_not_pass).cloned().collect()
     }
 
     /// Whether `Connection` may not name this header.

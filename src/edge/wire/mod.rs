@@ -20,17 +20,21 @@ mod tests;
 pub use pace::BodyRate;
 pub(super) use pace::Pace;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::protocols::{ALPN, Digest, Stream};
 use tokio::time::Instant;
 
 use super::Limits;
-use super::request::waits_for_continue;
+use super::forwarded::{self, Client};
+use super::traits::{Trait, Traits};
+use crate::gateway::ServedOrigin;
 use crate::route::origin::{Authority, Host};
 use crate::telemetry::labels::ConnectionEnd;
 use crate::telemetry::metrics::Metrics;
@@ -60,7 +64,8 @@ impl Wire {
         let now = Instant::now();
         let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
         let server_name = ServerName::read(server_name);
-        let connection = |http1| Connection { server_name, announced: AtomicBool::new(false), http1 };
+        let announced = AtomicBool::new(false);
+        let connection = |http1| Connection { server_name, announced, introduced: OnceLock::new(), http1 };
         let (connection, frames) = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             (connection(None), Some(Frames::new(head_time, body_rate, now)))
         } else {
@@ -96,8 +101,25 @@ pub(super) struct Connection {
     server_name: ServerName,
     /// The edge has seen the head of the request under way.
     announced: AtomicBool,
+    /// What upstreams have been told of the client, if it stays as it was.
+    introduced: OnceLock<Introduction>,
     /// What is known of an HTTP/1 connection.
     http1: Option<Mutex<Http1>>,
+}
+
+/// What upstreams are told of a client at one origin. On most connections it is the same for every
+/// request.
+struct Introduction {
+    client: Client,
+    origin: Option<Arc<ServedOrigin>>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Introduction {
+    fn of(client: &Client, origin: Option<&Arc<ServedOrigin>>) -> Self {
+        let fields = forwarded::outgoing(client, origin.map(|origin| &origin.said));
+        Self { client: client.clone(), origin: origin.cloned(), fields }
+    }
 }
 
 impl Connection {
@@ -108,11 +130,12 @@ impl Connection {
     }
 
     /// Pingora has read this head: what follows is its body, and nothing else.
-    pub(super) fn head_read(&self, request: &RequestHeader) -> Behind {
+    pub(super) fn head_read(&self, request: &RequestHeader, traits: Traits) -> Behind {
         self.announced.store(true, Ordering::Relaxed);
         let Some(mut http1) = self.http1() else { return Behind::Nothing };
-        let expectation = if waits_for_continue(request) { Expectation::Continue } else { Expectation::None };
-        let behind = http1.head_read(Framing::of(request), expectation);
+        let waits = traits.have(Trait::WaitsForContinue);
+        let expectation = if waits { Expectation::Continue } else { Expectation::None };
+        let behind = http1.head_read(Framing::of(request, traits), expectation);
         if behind { Behind::Bytes } else { Behind::Nothing }
     }
 
@@ -149,6 +172,21 @@ impl Connection {
             ServerName::None => true,
             ServerName::Host(name) => name == host,
             ServerName::NoHost => false,
+        }
+    }
+
+    /// The forwarding headers for a request of `client` to `origin`.
+    pub(super) fn introduce(
+        &self,
+        client: &Client,
+        origin: Option<&Arc<ServedOrigin>>,
+    ) -> Cow<'_, [(HeaderName, HeaderValue)]> {
+        let known = self.introduced.get_or_init(|| Introduction::of(client, origin));
+        let same_origin = known.origin.as_ref().map(Arc::as_ptr) == origin.map(Arc::as_ptr);
+        if same_origin && known.client == *client {
+            Cow::Borrowed(&known.fields)
+        } else {
+            Cow::Owned(Introduction::of(client, origin).fields)
         }
     }
 
@@ -189,9 +227,12 @@ enum Framing {
 impl Framing {
     /// Pingora has refused what it couldn't read, so that one word is enough here; the edge refuses
     /// every coding but `chunked` before any of the body goes upstream.
-    fn of(request: &RequestHeader) -> Self {
-        if request.headers.contains_key(TRANSFER_ENCODING) {
+    fn of(request: &RequestHeader, traits: Traits) -> Self {
+        if traits.have(Trait::TransferEncoding) {
             return Self::Chunked;
+        }
+        if !traits.have(Trait::ContentLength) {
+            return Self::None;
         }
         let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         // What isn't a number is a list of equal ones: the edge refuses it, and no body is read.

@@ -49,7 +49,7 @@ impl Line {
     async fn begins(&mut self, framing: &str) {
         self.says(HEAD).await;
         assert_eq!(self.read().await.unwrap(), HEAD);
-        assert_eq!(self.connection.head_read(&request(framing)), Behind::Nothing);
+        assert_eq!(head_read(&self.connection, framing), Behind::Nothing);
     }
 
     fn closed(&self, why: ConnectionEnd) -> bool {
@@ -75,6 +75,11 @@ fn request(header: &str) -> RequestHeader {
         request.append_header(name.to_owned(), value).unwrap();
     }
     request
+}
+
+fn head_read(connection: &Connection, header: &str) -> Behind {
+    let request = request(header);
+    connection.head_read(&request, Traits::of(&request))
 }
 
 fn seconds(start: Instant) -> u64 {
@@ -200,7 +205,7 @@ async fn a_head_comes_alone_and_its_body_after_it() {
     let mut line = Line::open();
     line.says(&[HEAD, b"hello"].concat()).await;
     assert_eq!(line.read().await.unwrap(), HEAD);
-    assert_eq!(line.connection.head_read(&request("Content-Length: 5")), Behind::Nothing);
+    assert_eq!(head_read(&line.connection, "Content-Length: 5"), Behind::Nothing);
     assert_eq!(line.read().await.unwrap(), b"hello");
     line.connection.request_over();
     line.begins("X: 1").await;
@@ -211,7 +216,7 @@ async fn what_lies_behind_a_request_is_never_another_one() {
     let mut line = Line::open();
     line.says(&[HEAD, b"GET /next HTTP/1.1\r\n\r\n"].concat()).await;
     assert_eq!(line.read().await.unwrap(), HEAD);
-    assert_eq!(line.connection.head_read(&request("X: 1")), Behind::Bytes);
+    assert_eq!(head_read(&line.connection, "X: 1"), Behind::Bytes);
     line.says(b"more").await;
     assert!(line.read().now_or_never().is_none(), "Pingora would take it for an error");
     line.connection.request_over();
@@ -330,7 +335,7 @@ async fn a_switched_protocol_passes_untimed_and_untouched() {
     let mut line = Line::open();
     line.says(&[HEAD, b"early"].concat()).await;
     assert_eq!(line.read().await.unwrap(), HEAD);
-    line.connection.head_read(&request("Upgrade: websocket"));
+    head_read(&line.connection, "Upgrade: websocket");
     line.connection.switch();
     assert_eq!(line.read().await.unwrap(), b"early");
     for _ in 0..3 {
@@ -498,7 +503,7 @@ proptest! {
         let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
-        connection.head_read(&request("Transfer-Encoding: chunked"));
+        head_read(&connection, "Transfer-Encoding: chunked");
         prop_assert_eq!(read_all(&mut stream, read), (body, None));
     }
 
@@ -522,7 +527,7 @@ proptest! {
         let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
-        connection.head_read(&request("Transfer-Encoding: chunked"));
+        head_read(&connection, "Transfer-Encoding: chunked");
         prop_assert_eq!(read_all(&mut stream, read), expected);
     }
 
@@ -537,7 +542,7 @@ proptest! {
         let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
-        connection.head_read(&request(&format!("Content-Length: {}", body.len())));
+        head_read(&connection, &format!("Content-Length: {}", body.len()));
         prop_assert_eq!(read_all(&mut stream, read), (body, None));
     }
 }
