@@ -78,6 +78,8 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
 
     let conf = ServerConf {
         threads: config.threads,
+        // One thread has nobody to take work from, and is quicker without looking.
+        work_stealing: config.threads > 1,
         // We end the process ourselves, as soon as nothing is left; Pingora would sleep it out.
         grace_period_seconds: Some(config.shutdown.grace.as_secs() + 60),
         graceful_shutdown_timeout_seconds: Some(1),

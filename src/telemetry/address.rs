@@ -11,11 +11,18 @@ pub fn write_ip(text: &mut Vec<u8>, address: IpAddr) {
         let _ = write!(text, "{address}");
         return;
     };
-    let [first, rest @ ..] = address.octets();
-    write_number(text, first.into());
-    for octet in rest {
-        text.push(b'.');
-        write_number(text, octet.into());
+    text.reserve("255.255.255.255".len());
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push(b'.');
+        }
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.push(b'0' + octet % 10);
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long lines wait for more.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 /// Bytes that may wait, however few lines they are.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// A buffer that has grown larger in a rush is given back.
