@@ -9,7 +9,7 @@ use serde_json::json;
 use vestibule::clock::{Clock as _, SystemClock};
 
 use crate::bars::{self, IDLE_MIB, Verdict};
-use crate::cases::{BARE, Work};
+use crate::cases::Work;
 use crate::idle::Idle;
 use crate::peers::Absent;
 use crate::rounds::{Measured, Round};
@@ -24,7 +24,7 @@ pub(crate) struct Summary {
     pub(crate) system: String,
     /// Processor time per request, in microseconds.
     pub(crate) cpu_us: Spread,
-    /// The same over that of the bare proxy in the same round.
+    /// The same over that of the bare proxy beside it.
     pub(crate) ratio: Spread,
     /// What it adds to the bare proxy, in microseconds.
     pub(crate) added_us: Spread,
@@ -56,22 +56,18 @@ pub(crate) struct Run<'a> {
 
 /// Sums up the rounds of every case, by work and in the order of the cases.
 pub(crate) fn summarize(measured: &[Measured]) -> Vec<Summary> {
-    let mut all: Vec<Summary> = measured
-        .iter()
-        .map(|case| {
-            let base = measured.iter().find(|other| other.system == BARE && other.work == case.work.base());
-            summary(case, base.unwrap_or(case))
-        })
-        .collect();
+    let mut all: Vec<Summary> = measured.iter().map(summary).collect();
     all.sort_by_key(|case| case.work);
     all
 }
 
-fn summary(case: &Measured, base: &Measured) -> Summary {
+fn summary(case: &Measured) -> Summary {
     let all = |value: fn(&Round) -> f64| case.rounds.iter().map(value).collect::<Vec<_>>();
     let paired = |compare: fn(f64, f64) -> f64| {
-        let pairs = case.rounds.iter().zip(&base.rounds);
-        pairs.map(|(own, base)| compare(own.cpu_us, base.cpu_us)).collect::<Vec<_>>()
+        let pairs = case.pairs.iter().map(|pair| (pair.cpu_us, pair.bare_us));
+        let itself = case.rounds.iter().map(|round| (round.cpu_us, round.cpu_us));
+        let pairs = pairs.chain(itself.filter(|_| case.pairs.is_empty()));
+        pairs.map(|(own, base)| compare(own, base)).collect::<Vec<_>>()
     };
     Summary {
         work: case.work,
@@ -84,7 +80,12 @@ fn summary(case: &Measured, base: &Measured) -> Summary {
         p99_ms: median(all(|round| round.p99_ms)),
         rss_mib: median(all(|round| round.rss_mib)),
         utilization: median(all(|round| round.utilization)),
-        faulty: case.rounds.iter().any(|round| !round.faults.is_empty()),
+        faulty: case
+            .rounds
+            .iter()
+            .map(|round| &round.faults)
+            .chain(case.pairs.iter().map(|pair| &pair.faults))
+            .any(|faults| !faults.is_empty()),
     }
 }
 

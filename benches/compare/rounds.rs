@@ -1,14 +1,22 @@
 //! Rounds: every case once, in an order that turns, so that nobody is always first or after the same.
+//!
+//! A case is measured while the bare proxy does its part of the same work on the same core: a machine
+//! that is quicker at one moment than at the next is so for both, and what is left is their ratio.
+//! Alone, for rates and latencies, it is measured less often.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use vestibule::clock::Stopwatch;
 
-use crate::cases::{Case, Work};
+use crate::cases::{BARE, Case, Work};
+use crate::load::Counted;
 use crate::process::CpuTime;
 use crate::stage::Stage;
 use crate::{Plan, Result, process, say};
+
+/// One round in so many measures every case alone, too.
+const ALONE: usize = 3;
 
 /// A case and what its rounds gave, in their order.
 #[derive(Debug, Serialize)]
@@ -16,9 +24,20 @@ pub(crate) struct Measured {
     pub(crate) work: Work,
     pub(crate) system: String,
     pub(crate) rounds: Vec<Round>,
+    /// Beside the bare proxy; none of the bare proxy itself.
+    pub(crate) pairs: Vec<Pair>,
 }
 
-/// One measurement.
+/// Two measurements at the same time, on the same core. Processor time per request, in microseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Pair {
+    pub(crate) cpu_us: f64,
+    pub(crate) bare_us: f64,
+    /// What makes the measurement worthless.
+    pub(crate) faults: Vec<String>,
+}
+
+/// One measurement alone.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Round {
     /// Processor time of the proxy per request, in microseconds: all threads, user and system.
@@ -46,7 +65,12 @@ pub(crate) struct Round {
 pub(crate) fn measure(plan: &Plan, stage: &Stage, cases: &[Case]) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = cases
         .iter()
-        .map(|case| Measured { work: case.work, system: case.system.clone(), rounds: Vec::new() })
+        .map(|case| Measured {
+            work: case.work,
+            system: case.system.clone(),
+            rounds: Vec::new(),
+            pairs: Vec::new(),
+        })
         .collect();
     for round in 0..plan.rounds {
         let mut order: Vec<_> = cases.iter().zip(&mut measured).collect();
@@ -55,23 +79,37 @@ pub(crate) fn measure(plan: &Plan, stage: &Stage, cases: &[Case]) -> Result<Vec<
             order.reverse();
         }
         for (case, measured) in order {
-            let taken = once(plan, stage, case)?;
-            say(&format!(
-                "round {:>2}  {:<72} {:>7.2} us/request  {:>7.0}/s  busy {:.2}  {}",
-                round + 1,
-                case.name(),
-                taken.cpu_us,
-                taken.rate,
-                taken.utilization,
-                taken.faults.join("; "),
-            ));
-            measured.rounds.push(taken);
+            let number = round + 1;
+            if round % ALONE == 0 {
+                let taken = alone(plan, stage, case)?;
+                say(&format!(
+                    "round {number:>2}  {:<72} {:>7.2} us/request  {:>7.0}/s  busy {:.2}  {}",
+                    case.name(),
+                    taken.cpu_us,
+                    taken.rate,
+                    taken.utilization,
+                    taken.faults.join("; "),
+                ));
+                measured.rounds.push(taken);
+            }
+            let base = cases.iter().find(|base| base.system == BARE && base.work == case.work.base());
+            if let Some(base) = base.filter(|_| case.system != BARE) {
+                let pair = beside(plan, stage, case, base)?;
+                say(&format!(
+                    "round {number:>2}  {:<72} {:>7.2} us/request   {:.3} of the bare proxy's beside it  {}",
+                    case.name(),
+                    pair.cpu_us,
+                    pair.cpu_us / pair.bare_us,
+                    pair.faults.join("; "),
+                ));
+                measured.pairs.push(pair);
+            }
         }
     }
     Ok(measured)
 }
 
-fn once(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
+fn alone(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
     case.with_request(|load, request| {
         if plan.warm_up > 0 {
             load.run(stage, request, (plan.connections, plan.warm_up))?;
@@ -81,9 +119,7 @@ fn once(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
         let elapsed = watch.elapsed();
         let cpu = CpuTime::of(case.pid)?.since(&cpu);
         let stolen = process::stolen()?.saturating_sub(stolen);
-        if counted.requests < 1.0 {
-            return Err(format!("get one answer from `{}`: {:?}", case.name(), counted.faults).into());
-        }
+        answered(case, &counted)?;
         Ok(Round {
             cpu_us: micros(cpu) / counted.requests,
             rate: counted.requests / counted.seconds,
@@ -96,6 +132,38 @@ fn once(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
             faults: counted.faults,
         })
     })
+}
+
+fn beside(plan: &Plan, stage: &Stage, case: &Case, base: &Case) -> Result<Pair> {
+    base.with_request(|base_load, base_request| {
+        case.with_request(|load, request| {
+            let effort = (plan.connections, plan.seconds);
+            let (cpu, base_cpu) = (CpuTime::of(case.pid)?, CpuTime::of(base.pid)?);
+            let (counted, base_counted) = std::thread::scope(|both| {
+                let other = both
+                    .spawn(|| base_load.run(stage, base_request, effort).map_err(|error| error.to_string()));
+                (load.run(stage, request, effort), other.join())
+            });
+            let base_counted = base_counted.map_err(|_| "load the bare proxy")??;
+            let (cpu, base_cpu) =
+                (CpuTime::of(case.pid)?.since(&cpu), CpuTime::of(base.pid)?.since(&base_cpu));
+            let counted = counted?;
+            answered(case, &counted)?;
+            answered(base, &base_counted)?;
+            Ok(Pair {
+                cpu_us: micros(cpu) / counted.requests,
+                bare_us: micros(base_cpu) / base_counted.requests,
+                faults: [counted.faults, base_counted.faults].concat(),
+            })
+        })
+    })
+}
+
+fn answered(case: &Case, counted: &Counted) -> Result<()> {
+    if counted.requests < 1.0 {
+        return Err(format!("get one answer from `{}`: {:?}", case.name(), counted.faults).into());
+    }
+    Ok(())
 }
 
 fn micros(duration: Duration) -> f64 {
