@@ -1,27 +1,24 @@
-//! Listeners: bound before anything else is built, then asked whether they answer.
+//! Listeners: bound before anything else is built. The process is ready once all of them accept.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use nix::sys::socket::{Backlog, listen};
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
-use pingora::server::{Server, ShutdownWatch};
-use pingora::services::background::BackgroundService;
+use pingora::server::Server;
 use pingora::services::listening::Service;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::StartError;
 use super::compose::Parts;
+use super::drain::Lifecycle;
 use crate::admin::{Admin, AdminAddress, Health, Readiness};
 use crate::config::Config;
-use crate::edge::connection::{Address, Admission, Entrance, Handshake, Listener};
-use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps, Traffic, Wire};
+use crate::edge::connection::{Accepting, Address, Admission, Entrance, Handshake, Listener};
+use crate::edge::{Certificates, Edge, Limits, ListenerKind, RedirectToHttps, Wire};
 
 /// Addresses that are ours from the start: what can't be had is told before anything else happens,
 /// and nobody else can take them while the rest is built.
@@ -70,13 +67,14 @@ pub(super) fn add(
     claimed: Claimed,
     edge: Edge,
     parts: &Parts,
-    traffic: &Arc<Traffic>,
+    lifecycle: &Lifecycle,
 ) -> Result<Vec<Arc<Certificates>>, StartError> {
     let limits = &config.limits;
     let admission =
         Admission::new(limits.connections, config.trusted_proxies.clone(), Arc::clone(&parts.metrics));
     let wire = Wire::new(limits.clone(), Arc::clone(&parts.metrics));
-    let entrance = Entrance::new(admission, wire, Arc::clone(traffic));
+    let entrance = Entrance::new(admission, wire, lifecycle.traffic());
+    let accepting = once_all_accept(claimed.listeners.len(), lifecycle.readiness());
     let (mut edges, mut redirected, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for (listener, bound) in config.listeners.iter().zip(claimed.listeners) {
         let plain = |listener| Address { listener, handshake: None };
@@ -94,10 +92,10 @@ pub(super) fn add(
         }
     }
     let proxy = proxy(server, limits, edge);
-    server.add_service(Listener::new("edge", proxy, entrance.clone(), edges));
+    server.add_service(Listener::new("edge", proxy, entrance.clone(), edges, Arc::clone(&accepting)));
     if !redirected.is_empty() {
         let app = HttpServer::new_app(RedirectToHttps::new(Arc::clone(&parts.gateway)));
-        server.add_service(Listener::new("redirect to https", app, entrance, redirected));
+        server.add_service(Listener::new("redirect to https", app, entrance, redirected, accepting));
     }
     Ok(all)
 }
@@ -135,48 +133,12 @@ pub(super) fn add_admin(
     }
 }
 
-/// Asks every listener until it answers, and only then says that they are bound.
-pub(super) struct Probe {
-    addresses: Vec<SocketAddr>,
-    readiness: Arc<Readiness>,
-}
-
-/// After this long without a listener the process is of no use.
-const PATIENCE: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(20);
-
-impl Probe {
-    pub(super) fn new(config: &Config, readiness: Arc<Readiness>) -> Self {
-        let addresses = config.listeners.iter().map(|listener| reachable(listener.address)).collect();
-        Self { addresses, readiness }
-    }
-}
-
-#[async_trait]
-impl BackgroundService for Probe {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        for &address in &self.addresses {
-            let answers = async {
-                while TcpStream::connect(address).await.is_err() {
-                    tokio::time::sleep(AGAIN).await;
-                }
-            };
-            if timeout(PATIENCE, answers).await.is_err() {
-                tracing::error!(%address, "the listener doesn't answer: exiting");
-                std::process::exit(1);
-            }
+/// Says that the process listens once connections are accepted on every address.
+fn once_all_accept(addresses: usize, readiness: Arc<Readiness>) -> Accepting {
+    let left = AtomicUsize::new(addresses);
+    Arc::new(move || {
+        if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            readiness.listening();
         }
-        self.readiness.listening();
-        let _ = shutdown.changed().await;
-    }
-}
-
-/// The address under which this machine reaches a listener.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    })
 }

@@ -96,7 +96,7 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
         access_log,
         lifecycle.traffic(),
     );
-    let certificates = listeners::add(&mut server, &config, claimed, edge, &parts, &lifecycle.traffic())?;
+    let certificates = listeners::add(&mut server, &config, claimed, edge, &parts, &lifecycle)?;
     let health = Arc::new(admin::Health::new(
         lifecycle.readiness(),
         parts.gateway,
@@ -108,10 +108,6 @@ pub fn run(mut config: Config) -> Result<std::convert::Infallible, StartError> {
     server.add_service(background_service("providers", providers::Upkeep::new(&parts.providers)?));
     server.add_service(background_service("certificates", certificates::Renewal::new(certificates)));
     server.add_service(background_service("upstream names", resolver::Resolver::new(parts.upstreams)));
-    server.add_service(background_service(
-        "listener probe",
-        listeners::Probe::new(&config, lifecycle.readiness()),
-    ));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     server.run(RunArgs { shutdown_signal: Box::new(drain::Signals::new(lifecycle)) });
     // `run` returns only when Pingora's own, longer grace period is over.

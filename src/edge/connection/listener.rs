@@ -42,9 +42,13 @@ impl Entrance {
     }
 }
 
+/// Called for each address, once connections are accepted there.
+pub type Accepting = Arc<dyn Fn() + Send + Sync>;
+
 /// Accepts connections on its addresses and hands them to `app`.
 pub struct Listener<A> {
     name: &'static str,
+    accepting: Accepting,
     app: Arc<A>,
     entrance: Entrance,
     addresses: Vec<Address>,
@@ -53,8 +57,14 @@ pub struct Listener<A> {
 impl<A> Listener<A> {
     /// A service that accepts once it is started.
     #[must_use]
-    pub fn new(name: &'static str, app: A, entrance: Entrance, addresses: Vec<Address>) -> Self {
-        Self { name, app: Arc::new(app), entrance, addresses }
+    pub fn new(
+        name: &'static str,
+        app: A,
+        entrance: Entrance,
+        addresses: Vec<Address>,
+        accepting: Accepting,
+    ) -> Self {
+        Self { name, app: Arc::new(app), entrance, addresses, accepting }
     }
 }
 
@@ -71,7 +81,11 @@ impl<A: ServerApp + Send + Sync + 'static> Service for Listener<A> {
                         handshake: handshake.map(Arc::new),
                         shutdown: shutdown.clone(),
                     };
-                    Some(tokio::spawn(door.accept_from(listener)))
+                    let accepting = Arc::clone(&self.accepting);
+                    Some(tokio::spawn(async move {
+                        accepting();
+                        door.accept_from(listener).await;
+                    }))
                 }
                 Err(error) => {
                     tracing::error!(%error, "a listener can't be used: exiting");

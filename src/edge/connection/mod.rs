@@ -12,7 +12,7 @@ mod transport;
 
 pub use admission::{Admission, Admitted};
 pub use handshake::Handshake;
-pub use listener::{Address, Entrance, Listener};
+pub use listener::{Accepting, Address, Entrance, Listener};
 pub use transport::Transport;
 
 /// `limits.connections`, resolved.
