@@ -43,7 +43,13 @@ pub(crate) fn serve(arguments: &Arguments) -> crate::Result<ExitCode> {
     let Arguments { listen, listen_tls, certificate, key, upstream, threads } = arguments;
     // The gateway's own, before Pingora installs another.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let conf = ServerConf { threads: *threads, ..ServerConf::default() };
+    let conf = ServerConf {
+        threads: *threads,
+        // Told to stop, it is in no hurry else.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Bare { upstream: *upstream });
