@@ -70,7 +70,7 @@ impl Context {
             time,
             watch: Stopwatch::start(),
             request_id: RequestId::UNREAD,
-            traits: Traits::default(),
+            traits: Traits::UNREAD,
             client: None,
             client_chain: None,
             progress: Progress::Started,

@@ -33,13 +33,16 @@ pub(super) enum Trait {
 }
 
 /// All that one request has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Traits(u8);
 
 impl Traits {
+    /// Nobody has looked yet, so it may have anything.
+    pub(super) const UNREAD: Self = Self(u8::MAX);
+
     /// Looks at a head as received.
     pub(super) fn of(request: &RequestHeader) -> Self {
-        let mut traits = Self::default();
+        let mut traits = Self(0);
         for (name, value) in &request.headers {
             if *name == COOKIE {
                 traits.add(Trait::Cookie, true);
