@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A release build guided by a profile: builds one that counts its own steps, makes it do what the bench
-# measures, and builds again with what it counted. Ends with the path of the result.
+# measures, and builds again with what it counted. The bare proxy of the bench is built likewise, so
+# that both can be compared. Takes the better part of an hour on two cores.
 #
 #   benches/pgo.sh [SECONDS]      seconds of each kind of request, 5 unless given
 #
@@ -22,16 +23,25 @@ if [ -z "$profdata" ]; then
   exit 1
 fi
 
-# The programs that do the exercise are built as always.
-cargo bench --bench compare --no-run
+# build FOLDER FLAG: the bench, then the gateway as it is shipped, whose dependencies have other
+# features. With --target the flag is for the programs alone, not for what builds them.
+build() {
+  local cargo=(--target "$host" --target-dir "$work/$1")
+  RUSTFLAGS=$2 cargo bench --bench compare --no-run "${cargo[@]}"
+  RUSTFLAGS=$2 cargo build --release "${cargo[@]}"
+}
+
+# bench FOLDER: the bench in it.
+bench() {
+  find "$work/$1/$host/release/deps" -name 'compare-*' -type f -executable -printf '%T@ %p\n' |
+    sort -n | tail -n 1 | cut -d ' ' -f 2
+}
 
 rm -rf "$work/raw" && mkdir -p "$work/raw"
-# With --target the flags are for the program alone, not for what builds it.
-RUSTFLAGS="-Cprofile-generate=$work/raw" \
-  cargo build --release --target "$host" --target-dir "$work/counting"
-cargo bench --bench compare -- train --vestibule "$work/counting/$host/release/vestibule" --seconds "$seconds"
+build counting "-Cprofile-generate=$work/raw"
+"$(bench counting)" train --vestibule "$work/counting/$host/release/vestibule" --seconds "$seconds"
 "$profdata" merge -o "$work/merged.profdata" "$work/raw"
+build guided "-Cprofile-use=$work/merged.profdata"
 
-RUSTFLAGS="-Cprofile-use=$work/merged.profdata" \
-  cargo build --release --target "$host" --target-dir "$work/guided"
-echo "$work/guided/$host/release/vestibule"
+echo "the gateway:                     $work/guided/$host/release/vestibule"
+echo "beside a bare proxy of its kind: $(bench guided) --bench"

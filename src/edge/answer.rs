@@ -1,7 +1,7 @@
 //! Writing an answer of ours, and the line that every request leaves.
 
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::server::Session as HttpSession;
 use pingora::proxy::Session as Downstream;
@@ -9,9 +9,7 @@ use pingora::proxy::Session as Downstream;
 use super::Edge;
 use super::context::Context;
 use crate::reply::{Connection, Reply};
-use crate::telemetry::Entry;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::telemetry::{Entry, RequestId};
 
 impl Edge {
     /// Writes `reply` downstream. Holds the only `Ok(true)`: the request has been answered.
@@ -25,7 +23,7 @@ impl Edge {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = reply.status;
         parts.headers = reply.headers;
-        parts.headers.insert(X_REQUEST_ID, ctx.request_id.header_value());
+        parts.headers.insert(RequestId::HEADER, ctx.request_id.header_value());
         // Without a length Pingora would close the connection after every answer.
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
         // Names are ours: without a spelling of its own beside it each is written as it would be with one.

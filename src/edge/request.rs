@@ -33,8 +33,6 @@ const COOKIES: usize = 32 * 1024;
 /// wire, and browsers keep fewer cookies for a site.
 const COOKIE_FIELDS: usize = 512;
 
-static X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
-
 /// What the edge has found out about a request head.
 struct Read {
     client: Client,
@@ -87,7 +85,7 @@ impl Edge {
         ctx.client = Some(peer);
         let trusted = self.is_trusted(peer);
         ctx.request_id = if trusted {
-            RequestId::of(request.headers.get(&X_REQUEST_ID), Sender::TrustedProxy)
+            RequestId::of(request.headers.get(RequestId::HEADER), Sender::TrustedProxy)
         } else {
             RequestId::of(None, Sender::Anyone)
         };

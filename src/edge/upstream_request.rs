@@ -19,9 +19,9 @@ use super::traits::Trait;
 use super::{Edge, forwarded, peer};
 use crate::gateway::Forward;
 use crate::route::upstream::{HostHeader, Upstream};
+use crate::telemetry::RequestId;
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Fields that are added at most but for those of the configuration: room is made for them once.
 const ADDED: usize = 16;
@@ -101,7 +101,7 @@ impl Edge {
         for (name, value) in introduction.iter() {
             headers.insert(name.clone(), value.clone());
         }
-        headers.insert(X_REQUEST_ID, ctx.request_id.header_value());
+        headers.insert(RequestId::HEADER, ctx.request_id.header_value());
         for (name, value) in forward.identity_headers() {
             headers.insert(name.clone(), value.clone());
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use crate::seal::fill_random;
 
@@ -25,6 +25,9 @@ pub enum Sender {
 }
 
 impl RequestId {
+    /// The header that carries it, to us from trusted proxies and from us to upstreams and clients.
+    pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
     /// A fresh id: 128 random bits as 32 hex digits.
     #[must_use]
     pub fn random() -> Self {
