@@ -23,7 +23,8 @@ pub(super) fn find() -> Result<()> {
 }
 
 pub(super) fn load(pins: Pins, scratch: &Path, request: &Request<'_>, seconds: u64) -> Result<Counted> {
-    let log = scratch.join("h2load.log");
+    // Two may run at the same time.
+    let log = scratch.join(format!("h2load-{}.log", request.to.address.port()));
     let mut h2load = pins.load("h2load");
     h2load.args(["-t1", "-c16", "-m8", &format!("-D{seconds}"), "--log-file"]).arg(&log);
     let report = Report::of(&mut h2load, request)?;
