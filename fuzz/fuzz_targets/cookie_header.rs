@@ -73,7 +73,7 @@ fn read(received: &HeaderMap, scope: &Scope) {
     };
     assert!(values.len() <= named.len());
     for value in values {
-        let whole = named.contains(&value.as_str());
+        let whole = named.contains(&&*value);
         let chunked = named.iter().any(|first| {
             first.split_once('~').is_some_and(|(count, head)| count.len() == 1 && value.starts_with(head))
         });
@@ -108,6 +108,6 @@ fn comes_back(received: &HeaderMap, scope: &Scope, value: &str) {
         .collect();
     let Ok(field) = HeaderValue::try_from(jar.join("; ")) else { return };
     let expected =
-        if value.is_empty() { Presented::Nothing } else { Presented::Values(vec![value.to_owned()]) };
+        if value.is_empty() { Presented::Nothing } else { Presented::Values(vec![value.to_owned().into()]) };
     assert_eq!(presented(&request(&[field]), scope), expected);
 }
