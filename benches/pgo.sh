@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A release build guided by a profile: builds one that counts its own steps, makes it do what the bench
 # measures, and builds again with what it counted. The bare proxy of the bench is built likewise, so
-# that both can be compared. Takes the better part of an hour on two cores.
+# that both can be compared. Everything is built four times.
 #
 #   benches/pgo.sh [SECONDS]      seconds of each kind of request, 5 unless given
 #

@@ -68,7 +68,6 @@ const ONLY_AS_WRITTEN: [&str; 12] = [
 /// Those of them that `Connection` may name.
 const NOMINABLE: [&str; 4] = ["connection", "upgrade", "te", "trailer"];
 
-/// What becomes of a name from a client.
 /// Names that pass as they are, unless a configuration gives one a meaning of its own.
 const USUAL: [HeaderName; 13] = [
     HOST,
@@ -86,6 +85,7 @@ const USUAL: [HeaderName; 13] = [
     IF_NONE_MATCH,
 ];
 
+/// What becomes of a name from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A header that we write from an identity.

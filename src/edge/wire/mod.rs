@@ -22,6 +22,7 @@ pub(super) use pace::Pace;
 
 use std::borrow::Cow;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -107,10 +108,10 @@ pub(super) struct Connection {
     http1: Option<Mutex<Http1>>,
 }
 
-/// What upstreams are told of a client at one origin. On most connections it is the same for every
-/// request.
+/// What upstreams are told at one origin of a client that came without proxies of ours. On its
+/// connection it is the same for every request.
 struct Introduction {
-    client: Client,
+    address: IpAddr,
     origin: Option<Arc<ServedOrigin>>,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
@@ -118,7 +119,7 @@ struct Introduction {
 impl Introduction {
     fn of(client: &Client, origin: Option<&Arc<ServedOrigin>>) -> Self {
         let fields = forwarded::outgoing(client, origin.map(|origin| &origin.said));
-        Self { client: client.clone(), origin: origin.cloned(), fields }
+        Self { address: client.address, origin: origin.cloned(), fields }
     }
 }
 
@@ -175,19 +176,21 @@ impl Connection {
         }
     }
 
-    /// The forwarding headers for a request of `client` to `origin`.
+    /// The forwarding headers for a request of `client` to `origin`. A proxy brings other clients with
+    /// every request: nothing of theirs is kept.
     pub(super) fn introduce(
         &self,
         client: &Client,
         origin: Option<&Arc<ServedOrigin>>,
     ) -> Cow<'_, [(HeaderName, HeaderValue)]> {
-        let known = self.introduced.get_or_init(|| Introduction::of(client, origin));
-        let same_origin = known.origin.as_ref().map(Arc::as_ptr) == origin.map(Arc::as_ptr);
-        if same_origin && known.client == *client {
-            Cow::Borrowed(&known.fields)
-        } else {
-            Cow::Owned(Introduction::of(client, origin).fields)
+        if client.proxies.is_empty() {
+            let known = self.introduced.get_or_init(|| Introduction::of(client, origin));
+            let same_origin = known.origin.as_ref().map(Arc::as_ptr) == origin.map(Arc::as_ptr);
+            if same_origin && known.address == client.address {
+                return Cow::Borrowed(&known.fields);
+            }
         }
+        Cow::Owned(Introduction::of(client, origin).fields)
     }
 
     /// Whether what is written now answers a request that the edge hasn't seen: true once for each.

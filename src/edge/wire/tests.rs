@@ -546,3 +546,18 @@ proptest! {
         prop_assert_eq!(read_all(&mut stream, read), (body, None));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_client_is_introduced_as_itself() {
+    let line = Line::open();
+    let (one, other) = (IpAddr::from([203, 0, 113, 7]), IpAddr::from([203, 0, 113, 8]));
+    let clients = [(one, vec![]), (other, vec![]), (other, vec![one]), (one, vec![other]), (one, vec![])];
+    for (address, proxies) in clients {
+        let client = Client { address, proxies, host: None };
+        assert_eq!(
+            *line.connection.introduce(&client, None),
+            forwarded::outgoing(&client, None),
+            "{client:?}"
+        );
+    }
+}
