@@ -41,6 +41,8 @@ rm -rf "$work/raw" && mkdir -p "$work/raw"
 build counting "-Cprofile-generate=$work/raw"
 "$(bench counting)" train --vestibule "$work/counting/$host/release/vestibule" --seconds "$seconds"
 "$profdata" merge -o "$work/merged.profdata" "$work/raw"
+# Cargo sees the name of the profile, not what is in it, and would keep what the last one guided.
+rm -rf "$work/guided"
 build guided "-Cprofile-use=$work/merged.profdata"
 
 echo "the gateway:                     $work/guided/$host/release/vestibule"

@@ -120,7 +120,10 @@ fn says_nothing_of_others(received: &Head<'_>, written: &Head<'_>, by_proxy: boo
     let proto: &[&[u8]] = if written.all("x-forwarded-proto").is_empty() { &[] } else { &[b"https"] };
     assert_eq!(written.all("x-forwarded-proto"), proto);
     if known {
-        assert_eq!(written.all("x-forwarded-host"), [host.as_bytes()]);
+        let said = written.all("x-forwarded-host");
+        // Where a proxy names another host than its own request does, a probe goes on as one for any.
+        let probe = by_proxy && written.target.starts_with(b"/healthz") && said.is_empty();
+        assert!(probe || said == [host.as_bytes()], "{host}: {said:?}");
     }
     if !by_proxy {
         assert_eq!(written.all("x-forwarded-for"), [b"127.0.0.1"]);
