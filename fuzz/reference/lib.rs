@@ -3,7 +3,6 @@
 //!
 //! A target that only waits for a panic finds little in Rust. These find two readers that disagree.
 
-pub mod connection;
 pub mod cookies;
 pub mod head;
 pub mod names;

@@ -1,25 +1,17 @@
-//! The real edge in front of a real gateway, driven as Pingora drives it, with no socket anywhere.
-//!
-//! What Pingora does between the phases and keeps private is done here by its documentation: it
-//! removes connection headers before `upstream_request_filter` and frames the body after it.
+//! The real edge in front of a real gateway, with no socket anywhere.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use http::Version;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
-use pingora::proxy::{ProxyHttp, Session as Downstream};
 use tokio::runtime::Runtime;
 use vestibule::config::{Source, load_with};
 use vestibule::edge::Edge;
+use vestibule::edge::rehearsal::End;
 use vestibule::gateway::Gateway;
+use vestibule::reply::Transport;
 use vestibule::telemetry::AccessLog;
-
-use crate::connection::Connection;
-use crate::names;
 
 /// An https origin, reached over a plain listener from loopback, as behind a TLS terminator; public,
 /// optional and protected routes inside one another.
@@ -83,68 +75,21 @@ pub fn gateway() -> &'static Gateway {
 
 /// Sends these bytes to the edge as a client's connection.
 pub fn exchange(sent: &[u8], peer: SocketAddr) -> Outcome {
-    let (connection, answer) = Connection::new(sent, peer);
-    let mut down = Downstream::new_h1(Box::new(connection));
-    SERVED.runtime.block_on(async {
-        // As Pingora's application for HTTP/1 connections begins.
-        down.as_downstream_mut().set_keepalive(Some(60));
-        if !matches!(down.as_downstream_mut().read_request().await, Ok(true)) {
-            return Outcome::Unread;
-        }
-        if asks_the_provider(down.req_header()) {
-            return Outcome::Unread;
-        }
-        match forwarded(&mut down).await {
-            Ok(Some(head)) => Outcome::Forwarded(head),
-            Ok(None) | Err(_) => Outcome::Answered(answer.bytes()),
-        }
-    })
+    if asks_the_provider(sent) {
+        return Outcome::Unread;
+    }
+    match SERVED.runtime.block_on(SERVED.edge.rehearse(sent, peer, Transport::Plain)).end {
+        End::Unread => Outcome::Unread,
+        End::Answered(bytes) => Outcome::Answered(bytes),
+        End::Forwarded(head) => match http_req_header_to_wire(&head) {
+            Some(head) => Outcome::Forwarded(head.to_vec()),
+            None => Outcome::Unread,
+        },
+    }
 }
 
 /// A login is started with a call to the provider, and there is no network here.
-fn asks_the_provider(request: &RequestHeader) -> bool {
-    request.uri.path().to_ascii_lowercase().contains("sign-in")
-}
-
-async fn forwarded(down: &mut Downstream) -> pingora::Result<Option<Vec<u8>>> {
-    let edge = &SERVED.edge;
-    let mut ctx = edge.new_ctx();
-    edge.early_request_filter(down, &mut ctx).await?;
-    if edge.request_filter(down, &mut ctx).await? {
-        return Ok(None);
-    }
-    let mut request = down.req_header().clone();
-    let received = request.version;
-    request.set_version(Version::HTTP_11);
-    remove_connection_headers(&mut request, received)?;
-    edge.upstream_request_filter(down, &mut request, &mut ctx).await?;
-    let framed =
-        request.headers.contains_key(CONTENT_LENGTH) || request.headers.contains_key(TRANSFER_ENCODING);
-    if !down.as_downstream_mut().is_body_empty() && !framed {
-        request.insert_header(TRANSFER_ENCODING, "chunked")?;
-    }
-    Ok(http_req_header_to_wire(&request).map(|head| head.to_vec()))
-}
-
-fn remove_connection_headers(request: &mut RequestHeader, received: Version) -> pingora::Result<()> {
-    let web_socket = received == Version::HTTP_11
-        && request.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let options: Vec<String> = request
-        .headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .map(|option| String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase())
-        .collect();
-    let names: Vec<_> = request.headers.keys().map(|name| name.as_str().to_owned()).collect();
-    for name in names {
-        if options.contains(&name) || names::is_hop_by_hop(&name) {
-            request.remove_header(name.as_str());
-        }
-    }
-    if web_socket {
-        request.insert_header(CONNECTION, "Upgrade")?;
-        request.insert_header(UPGRADE, "websocket")?;
-    }
-    Ok(())
+fn asks_the_provider(sent: &[u8]) -> bool {
+    let line = sent.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    line.is_some_and(|line| line.to_ascii_lowercase().windows(7).any(|part| part == b"sign-in"))
 }

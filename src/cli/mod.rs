@@ -7,6 +7,7 @@ mod check;
 mod demo;
 #[cfg(feature = "emulator")]
 mod echo;
+mod explain;
 mod run;
 
 use std::io::Write as _;
@@ -52,6 +53,14 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Tell what becomes of a request and why: route, rules, answer, what the upstream sees. Sends nothing
+    Explain {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        #[command(flatten)]
+        asked: Box<explain::Asked>,
+    },
     /// Try it: a local provider, an echo service and the gateway, all on this machine
     #[cfg(feature = "emulator")]
     Demo {
@@ -80,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Run { config, print_config: false, flags } => run::serve(config, &flags),
         Command::Run { config, print_config: true, flags } => run::print_config(config, &flags),
         Command::Check { config } => check::check(config),
+        Command::Explain { config, asked } => explain::explain(config, &asked),
         #[cfg(feature = "emulator")]
         Command::Demo { port } => demo::demo(port),
         #[cfg(feature = "emulator")]

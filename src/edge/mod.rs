@@ -15,6 +15,7 @@ pub mod hygiene;
 mod opening;
 mod peer;
 mod redirect;
+pub mod rehearsal;
 mod request;
 mod response;
 mod slow_stream;

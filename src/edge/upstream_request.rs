@@ -27,7 +27,7 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 const ADDED: usize = 16;
 
 /// Fields for one connection only, and `Expect`, which we have answered.
-static HOP_BY_HOP: [HeaderName; 11] = [
+pub(super) static HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
     EXPECT,
     HeaderName::from_static("http2-settings"),

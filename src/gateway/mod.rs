@@ -126,7 +126,7 @@ impl Gateway {
             return self.refuse(inbound, Problem::MalformedPath);
         }
         let Some(origin) = inbound.origin else { return self.handle_any_host(inbound) };
-        match self.endpoint(inbound) {
+        match self.endpoint(inbound.path) {
             // In a box: the room that signing in needs isn't carried by every request.
             Ok(Some(endpoint)) => return Box::pin(self.answer(inbound, origin, endpoint)).await,
             Ok(None) => {}
@@ -222,7 +222,7 @@ impl Gateway {
         inbound.parts.method == http::Method::POST
             && inbound.origin.is_some()
             && path::refuse_malformed(inbound.path).is_ok()
-            && matches!(self.endpoint(inbound), Ok(Some(_)))
+            && matches!(self.endpoint(inbound.path), Ok(Some(_)))
     }
 }
 

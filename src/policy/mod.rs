@@ -44,29 +44,49 @@ impl Policy {
     }
 }
 
+/// One key of an entry, decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clause<'a> {
+    /// The key: `groups`, `emails`, `domains`.
+    pub key: &'static str,
+    /// What it lists.
+    pub any_of: &'a [String],
+    /// Whether the identity has one of them.
+    pub holds: bool,
+}
+
 impl Requirement {
     /// The first key that doesn't hold.
     fn failed_key(&self, identity: &Identity) -> Option<&'static str> {
-        if !self.groups.is_empty() && !identity.groups().any(|group| self.groups.iter().any(|g| g == group)) {
-            return Some("groups");
-        }
-        if self.emails.is_empty() && self.domains.is_empty() {
-            return None;
-        }
-        let address = identity.verified_email().and_then(Address::parse);
-        let is_listed = |address: Address| {
-            self.emails.iter().any(|email| Address::parse(email).is_some_and(|email| email.is(address)))
-        };
-        if !self.emails.is_empty() && !address.is_some_and(is_listed) {
-            return Some("emails");
-        }
-        // The domain itself and nothing below it: `example.com` is not `x.example.com`.
-        let is_of = |address: Address| self.domains.iter().any(|d| d.eq_ignore_ascii_case(address.domain));
-        if !self.domains.is_empty() && !address.is_some_and(is_of) {
-            return Some("domains");
-        }
-        None
+        self.clauses(identity).find(|clause| !clause.holds).map(|clause| clause.key)
     }
+
+    /// Every key that the entry has, in the order in which they are decided.
+    pub fn clauses(&self, identity: &Identity) -> impl Iterator<Item = Clause<'_>> {
+        type Holds = fn(&[String], &Identity) -> bool;
+        let keys: [(&'static str, &[String], Holds); 3] = [
+            ("groups", &self.groups, is_in_a_group),
+            ("emails", &self.emails, has_an_address),
+            ("domains", &self.domains, has_an_address_of_a_domain),
+        ];
+        let asked = keys.into_iter().filter(|(_, any_of, _)| !any_of.is_empty());
+        asked.map(|(key, any_of, holds)| Clause { key, any_of, holds: holds(any_of, identity) })
+    }
+}
+
+fn is_in_a_group(any_of: &[String], identity: &Identity) -> bool {
+    identity.groups().any(|group| any_of.iter().any(|asked| asked == group))
+}
+
+fn has_an_address(any_of: &[String], identity: &Identity) -> bool {
+    let is = |address| any_of.iter().filter_map(|asked| Address::parse(asked)).any(|asked| asked.is(address));
+    identity.verified_email().and_then(Address::parse).is_some_and(is)
+}
+
+/// The domain itself and nothing below it: `example.com` is not `x.example.com`.
+fn has_an_address_of_a_domain(any_of: &[String], identity: &Identity) -> bool {
+    let address = identity.verified_email().and_then(Address::parse);
+    address.is_some_and(|address| any_of.iter().any(|asked| asked.eq_ignore_ascii_case(address.domain)))
 }
 
 /// An e-mail address that can be read in one way only: a `Dot-string` (or a list of atoms with

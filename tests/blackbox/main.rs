@@ -21,6 +21,8 @@ mod connections;
 #[cfg(test)]
 mod draining;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod framing;

@@ -15,7 +15,7 @@ use super::{Answer, Gateway, Inbound, Outcome, ServedOrigin};
 use crate::identity::ProviderName;
 use crate::pages::Problem;
 use crate::reply::Reply;
-use crate::route::path::{Refused, readings};
+use crate::route::path::{self, Refused, readings};
 use crate::telemetry::labels::{Decision, Refusal};
 
 /// What an own path is for.
@@ -32,6 +32,18 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
+    /// Its path under the prefix, as the documentation has it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::Callback(_) => "callback",
+            Self::SignOut => "sign-out",
+            Self::SignedOut => "signed-out",
+            Self::Session => "session",
+            Self::Unknown => "nothing",
+        }
+    }
+
     /// The methods it takes.
     const fn methods(&self) -> &'static [Method] {
         match self {
@@ -43,12 +55,18 @@ impl Endpoint {
 }
 
 impl Gateway {
+    /// The name of the own endpoint at a path that is one of ours, without asking it anything.
+    #[must_use]
+    pub fn own_endpoint(&self, path: &str) -> Option<&'static str> {
+        path::refuse_malformed(path).ok()?;
+        Some(self.endpoint(path).ok()??.name())
+    }
+
     /// The own endpoint that a path names, if it is one of ours.
     ///
     /// # Errors
     /// When the path is ours in one reading and not in another.
-    pub(super) fn endpoint(&self, inbound: &Inbound<'_>) -> Result<Option<Endpoint>, Refused> {
-        let path = inbound.path;
+    pub(super) fn endpoint(&self, path: &str) -> Result<Option<Endpoint>, Refused> {
         if let Some(callback) = self.callback_endpoint(path) {
             return Ok(Some(callback));
         }

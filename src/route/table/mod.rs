@@ -40,6 +40,25 @@ pub enum Found {
     Nothing,
 }
 
+/// One way to read a path, unlike the path as received.
+#[derive(Debug, Clone)]
+pub struct OtherReading {
+    /// What is read.
+    pub path: String,
+    /// The route that it would choose.
+    pub route: Option<Arc<Route>>,
+}
+
+impl OtherReading {
+    fn leads_to(&self, other: &Self) -> bool {
+        match (&self.route, &other.route) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Default for RouteTable {
     /// No routes.
     fn default() -> Self {
@@ -86,6 +105,32 @@ impl RouteTable {
             return Err(Refused::Ambiguous);
         }
         Ok(Found::Route(Arc::clone(&chosen.route)))
+    }
+
+    /// The other ways to read a path that [`RouteTable::find`] compares, each with the route that it would
+    /// choose. The path must have passed `refuse_malformed`.
+    #[must_use]
+    pub fn other_readings(&self, host: &Host, path: &str, method: &Method) -> Vec<OtherReading> {
+        let table = self.hosts.get(host).unwrap_or(&self.elsewhere);
+        let mut others: Vec<OtherReading> = Vec::new();
+        let mut add = |read: &str, view: &View| {
+            let chosen = view.covering(read).and_then(|place| place.taking(method).next());
+            let other =
+                OtherReading { path: read.to_owned(), route: chosen.map(|chosen| Arc::clone(&chosen.route)) };
+            if read != path && !others.iter().any(|known| known.path == read && known.leads_to(&other)) {
+                others.push(other);
+            }
+        };
+        if table.views.is_empty() {
+            for read in reading::other_readings(path) {
+                add(&read, &table.as_received);
+            }
+        } else {
+            for (reading, view) in &table.views {
+                add(&reading.read(path), view);
+            }
+        }
+        others
     }
 
     /// The route that takes this path for any Host, if one does: `any_host`, public and exact, for

@@ -76,6 +76,11 @@ impl Gateway {
             && self.admin("/readyz").is_some_and(|r| r.status == 200)
     }
 
+    /// Where its configuration is.
+    pub(crate) fn file(&self) -> String {
+        self.config.path("vestibule.yaml")
+    }
+
     /// Ends it and starts it anew with the same configuration and ports.
     pub(crate) fn restart(&mut self) {
         let _ = self.process.child.kill();

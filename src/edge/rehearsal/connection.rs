@@ -1,4 +1,4 @@
-//! A client's connection that lives in memory: what it sends is there at once, then it is silent.
+//! A client's connection that lives in memory: what it sends is there at once, then it ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,37 +7,41 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::reply::Transport;
+
 /// The gateway's end of the connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     sends: Vec<u8>,
     taken: usize,
     peer: SocketAddr,
+    transport: Transport,
     answer: Answer,
 }
 
 /// What the gateway has written, kept beyond the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Answer(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Answer(Arc<Mutex<Vec<u8>>>);
 
 impl Answer {
     /// The bytes so far.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().map(|bytes| bytes.clone()).unwrap_or_default()
     }
 }
 
 impl Connection {
     /// A connection from `peer` that sends these bytes and then ends.
-    pub fn new(sends: &[u8], peer: SocketAddr) -> (Self, Answer) {
+    pub(super) fn new(sends: &[u8], peer: SocketAddr, transport: Transport) -> (Self, Answer) {
         let answer = Answer::default();
-        (Self { sends: sends.to_vec(), taken: 0, peer, answer: answer.clone() }, answer)
+        (Self { sends: sends.to_vec(), taken: 0, peer, transport, answer: answer.clone() }, answer)
     }
 }
 
@@ -83,7 +87,14 @@ impl UniqueID for Connection {
     }
 }
 
-impl Ssl for Connection {}
+impl Ssl for Connection {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        match self.transport {
+            Transport::Tls => Some(Arc::new(SslDigest::new("", "TLSv1.3", None, None, Vec::new()))),
+            Transport::Plain => None,
+        }
+    }
+}
 
 #[async_trait]
 impl Peek for Connection {}
