@@ -7,4 +7,5 @@ pub mod cookies;
 pub mod head;
 pub mod names;
 pub mod path;
+pub mod provider;
 pub mod served;

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{ClaimPath, Identity};
 
@@ -87,7 +87,10 @@ impl Form {
             Self::List => write_list(value, &mut written)?,
             Self::Json => encode(&value.to_string(), Comma::Plain, &mut written),
             Self::Base64url => {
-                let text = scalar(value).unwrap_or_else(|WrongShape| value.to_string());
+                let text = match value {
+                    Value::Array(_) | Value::Object(_) => value.to_string(),
+                    one => scalar(one)?,
+                };
                 URL_SAFE_NO_PAD.encode_string(text, &mut written);
             }
         }
@@ -113,10 +116,17 @@ fn is_empty(value: &Value) -> bool {
 fn scalar(value: &Value) -> Result<String, WrongShape> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(number) if is_exact(number) => Ok(number.to_string()),
         Value::Bool(truth) => Ok(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(WrongShape),
+        Value::Number(_) | Value::Null | Value::Array(_) | Value::Object(_) => Err(WrongShape),
     }
+}
+
+/// Whether a number stands as the provider wrote it. One that no 64-bit integer holds was rounded when it
+/// was read ([RFC 8259 §6](https://www.rfc-editor.org/rfc/rfc8259#section-6)), and two people's could look alike.
+fn is_exact(number: &Number) -> bool {
+    const ROUNDED_FROM: f64 = 9_007_199_254_740_992.0;
+    number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.abs() < ROUNDED_FROM)
 }
 
 /// Members joined by `,`; null and empty ones are left out, since nothing would stand for them.
@@ -228,6 +238,7 @@ mod tests {
     #[case::text(Form::Text, json!("kim"), "kim")]
     #[case::number(Form::Text, json!(4711), "4711")]
     #[case::fraction(Form::Text, json!(1.5), "1.5")]
+    #[case::largest_number(Form::Text, json!(u64::MAX), "18446744073709551615")]
     #[case::truth(Form::Text, json!(true), "true")]
     #[case::falsehood(Form::Text, json!(false), "false")]
     #[case::beyond_ascii(Form::Text, json!("Zoë 🦀"), "Zo%C3%AB %F0%9F%A6%80")]
@@ -273,6 +284,9 @@ mod tests {
     #[case::list_in_list(Form::List, json!(["a", ["b"]]))]
     #[case::empty_list_in_list(Form::List, json!(["a", []]))]
     #[case::object_in_list(Form::List, json!(["a", {"b": 1}]))]
+    #[case::rounded_as_text(Form::Text, json!(18_446_744_073_709_551_616.0))]
+    #[case::rounded_in_list(Form::List, json!([1, 1e22]))]
+    #[case::rounded_as_base64url(Form::Base64url, json!(-1e16))]
     fn another_shape_is_not_sent(#[case] form: Form, #[case] value: Value) {
         assert_eq!(one(form, &value), Err(Unsendable::ClaimShape { claim: ClaimPath::new("a") }));
     }
