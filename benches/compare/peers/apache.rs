@@ -75,10 +75,11 @@ fn start(stage: &Stage, name: &str, sessions: &str) -> Result<(Peer, String, Ori
              {modules}\
              ServerLimit 2\n\
              StartServers 2\n\
-             ThreadsPerChild 64\n\
-             MaxRequestWorkers 128\n\
-             MinSpareThreads 64\n\
-             MaxSpareThreads 128\n\
+             ThreadLimit 192\n\
+             ThreadsPerChild 192\n\
+             MaxRequestWorkers 384\n\
+             MinSpareThreads 192\n\
+             MaxSpareThreads 384\n\
              MaxConnectionsPerChild 0\n\
              KeepAlive On\n\
              MaxKeepAliveRequests 0\n\
