@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::first_byte::FirstByteWatch;
 use super::forwarded::Client;
 use super::opening::HeldOpening;
 use super::slow_stream::SlowStreamWatch;
 use super::traffic::InFlight;
 use super::traits::Traits;
+use super::upstream_clock::Exchange;
 use super::wire::Connection;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::gateway::{Answer, Forward};
@@ -49,7 +49,8 @@ pub struct Context {
     pub(super) upstream_watch: Option<Stopwatch>,
     pub(super) upstream_time: Option<Duration>,
     pub(super) status: Option<StatusCode>,
-    pub(super) first_byte: Option<FirstByteWatch>,
+    /// The connection to an HTTP/1 upstream that the request has.
+    pub(super) exchange: Option<Exchange>,
     /// A body on an HTTP/2 stream that is still coming.
     pub(super) slow_stream: Option<SlowStreamWatch>,
     /// The client's HTTP/1 connection.
@@ -81,7 +82,7 @@ impl Context {
             upstream_watch: None,
             upstream_time: None,
             status: None,
-            first_byte: None,
+            exchange: None,
             slow_stream: None,
             connection: None,
             opening: None,

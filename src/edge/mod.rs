@@ -9,7 +9,6 @@ mod certificates;
 pub mod connection;
 mod context;
 mod failure;
-mod first_byte;
 pub mod forwarded;
 pub mod hygiene;
 mod opening;
@@ -21,6 +20,7 @@ mod response;
 mod slow_stream;
 mod traffic;
 mod traits;
+mod upstream_clock;
 mod upstream_request;
 mod websocket;
 mod wire;
@@ -55,11 +55,11 @@ use crate::telemetry::AccessLog;
 use crate::telemetry::labels::ConnectionEnd;
 use connection::ConnectionLimits;
 use context::{Context, Progress};
-use first_byte::FirstByteWatch;
 use hygiene::ManagedNames;
 use opening::HeldOpening;
 use slow_stream::SlowStreamWatch;
 use traits::{Trait, Traits};
+use upstream_clock::{Exchange, UpstreamClock};
 use wire::{Behind, Connection};
 
 /// One of `listeners`, resolved.
@@ -144,6 +144,7 @@ pub struct Edge {
     managed: ManagedNames,
     access_log: Arc<AccessLog>,
     traffic: Arc<Traffic>,
+    upstream_clock: Arc<UpstreamClock>,
 }
 
 impl Edge {
@@ -162,7 +163,8 @@ impl Edge {
             .mapped_header_names()
             .cloned()
             .chain(standard.headers.into_iter().map(|mapped| mapped.name));
-        Self { managed: ManagedNames::new(managed), gateway, limits, trusted_proxies, access_log, traffic }
+        let (managed, upstream_clock) = (ManagedNames::new(managed), UpstreamClock::new());
+        Self { gateway, limits, trusted_proxies, managed, access_log, traffic, upstream_clock }
     }
 }
 
@@ -223,7 +225,7 @@ impl ProxyHttp for Edge {
     async fn connected_to_upstream(
         &self,
         down: &mut Downstream,
-        _reused: bool,
+        reused: bool,
         peer: &HttpPeer,
         connection: std::os::fd::RawFd,
         _digest: Option<&Digest>,
@@ -234,12 +236,19 @@ impl ProxyHttp for Edge {
         if let Some(opening) = &ctx.opening {
             opening.hold();
         }
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         // An HTTP/2 connection carries the requests of others, and is never ended for one of them.
-        let alone = ctx.forwarding().filter(|forward| !forward.route.upstream.protocol.is_http2());
-        let first_byte = alone.map(|forward| forward.route.upstream.timeouts.first_byte);
-        let shorter = first_byte.filter(|limit| peer.options.read_timeout.is_none_or(|read| *limit < read));
-        let watch = shorter.map(|limit| FirstByteWatch::start(connection, limit)).transpose();
-        ctx.first_byte = watch.or_err(ErrorType::InternalError, "no descriptor left to watch with")?;
+        if !forward.route.upstream.protocol.is_http2() {
+            let (limit, client) =
+                (peer::patience(&forward.route.upstream, ctx.traits).0, ctx.connection.clone());
+            let exchange = self.upstream_clock.begin(connection, reused, limit, client);
+            ctx.exchange = Some(exchange.map_err(|unusable| {
+                let mut error = Error::because(UNUSABLE, "an upstream connection", unusable);
+                // Nothing has been sent: any method may go again, on another connection.
+                error.set_retry(reused);
+                error.into_up()
+            })?);
+        }
         // HTTP/1 bodies are timed where they come in. An HTTP/2 upstream has its connection in common.
         let shared = down.req_header().version == Version::HTTP_2;
         let alone = matches!(peer.options.alpn, ALPN::H1);
@@ -268,8 +277,12 @@ impl ProxyHttp for Edge {
         end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        if let Some(watch) = &ctx.first_byte {
-            watch.progress();
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        if let Some(exchange) =
+            ctx.exchange.as_ref().filter(|_| ctx.upstream_time.is_none() && body.is_some())
+        {
+            let (first_byte, _) = peer::patience(&forward.route.upstream, ctx.traits);
+            self.upstream_clock.progress(exchange, first_byte);
         }
         if let Some(opening) = ctx.opening.as_ref().filter(|_| end) {
             opening.release_soon();
@@ -281,7 +294,6 @@ impl ProxyHttp for Edge {
             None => {}
         }
         ctx.body_received += received as u64;
-        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if !ctx.upgraded && ctx.body_received > forward.route.body_limit.unwrap_or(self.limits.body) {
             return Err(Error::explain(ErrorType::HTTPStatus(413), "request body over its limit").into_down());
         }
@@ -297,9 +309,6 @@ impl ProxyHttp for Edge {
         ctx.announcements += u32::from(response.status.is_informational());
         response::check(down.req_header(), response, ctx.announcements).map_err(Error::into_up)?;
         let only_announces = response::only_announces(response.status);
-        if let Some(watch) = ctx.first_byte.as_ref().filter(|_| !only_announces) {
-            watch.disarm();
-        }
         // From here on frames go both ways, and no body limit is meant for them.
         ctx.upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
         if let Some(connection) = ctx.connection.as_ref().filter(|_| ctx.upgraded) {
@@ -309,7 +318,34 @@ impl ProxyHttp for Edge {
             ctx.upstream_time.get_or_insert(watch.elapsed());
         }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        if let Some(exchange) = ctx.exchange.as_ref().filter(|_| !only_announces) {
+            match ctx.connection {
+                Some(_) if down.req_header().version != Version::HTTP_2 => {
+                    let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
+                    self.upstream_clock.progress(exchange, between_bytes);
+                }
+                _ => exchange.leave(),
+            }
+        }
         self.write_response(down.req_header(), response, forward)
+    }
+
+    fn response_body_filter(
+        &self,
+        _down: &mut Downstream,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        let Some(exchange) = &ctx.exchange else { return Ok(None) };
+        if exchange.expired() {
+            // What we have ended looks like the end of a body that has no other.
+            return Err(Error::explain(ErrorType::ReadTimedout, "the upstream fell silent").into_up());
+        }
+        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+        let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
+        self.upstream_clock.progress(exchange, between_bytes);
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -334,14 +370,14 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        if let Some(watch) = &ctx.first_byte {
-            watch.disarm();
-            if watch.expired() {
-                // What looks like a broken connection is our own doing.
-                error.etype = ErrorType::ReadTimedout;
-                error.set_retry(false);
-                return error.into_up();
-            }
+        if error.etype == UNUSABLE {
+            return error;
+        }
+        if ctx.exchange.as_ref().is_some_and(Exchange::expired) {
+            // What looks like a broken connection is our own doing.
+            error.etype = ErrorType::ReadTimedout;
+            error.set_retry(false);
+            return error.into_up();
         }
         if let Some(watch) = ctx.slow_stream.take() {
             watch.disarm();
@@ -385,6 +421,9 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Context) {
+        if let (Some(exchange), Progress::Forwarding(forward)) = (&ctx.exchange, &ctx.progress) {
+            self.upstream_clock.keep(exchange, forward.route.upstream.timeouts.keep_alive);
+        }
         self.log(down, ctx);
         if let Some(connection) = &ctx.connection {
             connection.request_over();
@@ -428,6 +467,9 @@ impl Edge {
         Ok(false)
     }
 }
+
+/// The error of a kept connection that had just been ended.
+const UNUSABLE: ErrorType = ErrorType::Custom("UpstreamConnectionUnusable");
 
 /// A phase that only a forwarded request can reach was reached by another one: fail closed.
 fn never_forwarded<T>() -> pingora::Result<T> {

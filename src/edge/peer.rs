@@ -43,12 +43,15 @@ pub(super) fn of(upstream: &Upstream, version: Version, traits: Traits) -> pingo
     let mut peer = Box::new(HttpPeer::clone(prepared));
     peer._address = (*address).into();
     let web_socket = traits.have(Trait::WebSocket);
+    if upstream.protocol.is_http2() || version == Version::HTTP_2 {
+        // Pingora has one limit for every read: the longer of the two, or what a stream may be silent for. It
+        // counts only while it reads, so that a client who takes its time isn't held against the upstream.
+        let (first_byte, between_bytes) = patience(upstream, traits);
+        peer.options.read_timeout = Some(first_byte.max(between_bytes));
+    }
     if has_no_body(version, traits) && !web_socket {
         // All of it leaves in one write, and what waits for the answer has its own limit.
         peer.options.write_timeout = None;
-    }
-    if traits.have(Trait::Stream) {
-        peer.options.read_timeout = Some(upstream.timeouts.stream_idle);
     }
     if web_socket {
         // A connection of its own, opened by the thread that uses it and never kept.
@@ -56,6 +59,13 @@ pub(super) fn of(upstream: &Upstream, version: Version, traits: Traits) -> pingo
         peer.options.idle_timeout = Some(Duration::ZERO);
     }
     Ok(peer)
+}
+
+/// How long an answer may take to begin, and how long it may be silent then.
+pub(super) fn patience(upstream: &Upstream, traits: Traits) -> (Duration, Duration) {
+    let timeouts = &upstream.timeouts;
+    let silent = if traits.have(Trait::Stream) { timeouts.stream_idle } else { timeouts.between_bytes };
+    (timeouts.first_byte, silent)
 }
 
 /// All that is the same for every request: certificates are parsed and keys hashed here alone.
@@ -71,10 +81,9 @@ fn prepare(upstream: &Upstream) -> HttpPeer {
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect.saturating_mul(2));
-    options.idle_timeout = Some(timeouts.keep_alive);
-    // Pingora has one limit for every read: the longer of the two, or what a stream may be silent for.
-    // A watch of ours keeps a shorter `first_byte` over HTTP/1.
-    options.read_timeout = Some(timeouts.first_byte.max(timeouts.between_bytes));
+    if upstream.protocol.is_http2() {
+        options.idle_timeout = Some(timeouts.keep_alive);
+    }
     options.write_timeout = Some(timeouts.between_bytes.max(Duration::from_secs(1)));
     if let Some(pem) = tls.and_then(|tls| tls.ca_pem.as_deref()) {
         options.ca = Some(certificates(pem));
@@ -214,8 +223,24 @@ mod tests {
         #[case] headers: &[(&'static str, &'static str)],
         #[case] seconds: u64,
     ) {
-        let peer = of(&upstream(Protocol::Http1, None), headers).unwrap();
-        assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(seconds)));
+        let limit = Duration::from_secs(seconds);
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in headers {
+            request.insert_header(*name, *value).unwrap();
+        }
+        let traits = Traits::of(&request);
+        let first_byte = Duration::from_mins(1);
+        assert_eq!(patience(&upstream(Protocol::Http1, None), traits), (first_byte, limit));
+        let peer = super::of(&upstream(Protocol::H2c, None), request.version, traits).unwrap();
+        assert_eq!(peer.options.read_timeout, Some(limit));
+    }
+
+    #[test]
+    fn what_our_own_clock_times_pingora_does_not() {
+        let peer = of(&upstream(Protocol::Http1, None), &[]).unwrap();
+        assert_eq!((peer.options.read_timeout, peer.options.idle_timeout), (None, None));
+        let peer = of(&upstream(Protocol::H2c, None), &[]).unwrap();
+        assert!(peer.options.read_timeout.is_some() && peer.options.idle_timeout.is_some());
     }
 
     #[test]

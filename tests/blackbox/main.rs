@@ -57,6 +57,8 @@ mod streams;
 #[cfg(test)]
 mod tails;
 #[cfg(test)]
+mod upstream_clock;
+#[cfg(test)]
 mod upstream_defects;
 #[cfg(test)]
 mod upstream_http2;

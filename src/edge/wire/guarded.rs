@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -173,17 +174,19 @@ impl Guarded {
         taken: Taken,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
-        let Self { write: WriteClock { time, due, alarm }, metrics, frames: None, .. } = self else {
+        let Self { write: WriteClock { time, due, alarm }, metrics, connection, frames: None, .. } = self
+        else {
             return written;
         };
         if written.is_pending() {
+            connection.blocked.store(true, Ordering::Relaxed);
             let due = *due.get_or_insert_with(|| Instant::now() + *time);
             ready!(alarm.poll(due, cx));
             metrics.connection_closed(ConnectionEnd::WriteTimeout);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if taken == Taken::Whole {
-            *due = None;
+        if taken == Taken::Whole && due.take().is_some() {
+            connection.blocked.store(false, Ordering::Relaxed);
         }
         written
     }

@@ -65,8 +65,13 @@ impl Wire {
         let now = Instant::now();
         let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
         let server_name = ServerName::read(server_name);
-        let announced = AtomicBool::new(false);
-        let connection = |http1| Connection { server_name, announced, introduced: OnceLock::new(), http1 };
+        let connection = |http1| Connection {
+            server_name,
+            announced: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            introduced: OnceLock::new(),
+            http1,
+        };
         let (connection, frames) = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             (connection(None), Some(Frames::new(head_time, body_rate, now)))
         } else {
@@ -102,6 +107,8 @@ pub(super) struct Connection {
     server_name: ServerName,
     /// The edge has seen the head of the request under way.
     announced: AtomicBool,
+    /// A write of an HTTP/1 connection has to wait.
+    blocked: AtomicBool,
     /// What upstreams have been told of the client, if it stays as it was.
     introduced: OnceLock<Introduction>,
     /// What is known of an HTTP/1 connection.
@@ -191,6 +198,11 @@ impl Connection {
             }
         }
         Cow::Owned(Introduction::of(client, origin).fields)
+    }
+
+    /// Whether the client has yet to take what was written for it.
+    pub(super) fn is_taking_its_time(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
     }
 
     /// Whether what is written now answers a request that the edge hasn't seen: true once for each.
