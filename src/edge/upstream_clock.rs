@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use filedescriptor::FileDescriptor;
 use foldhash::fast::RandomState;
+use nix::errno::Errno;
 use nix::sys::socket::{Shutdown, shutdown};
 use socket2::SockRef;
 
@@ -185,39 +186,56 @@ impl Place {
 
     /// Ends the connection if it is overdue. Says whether it is still to be looked at.
     fn look(&self, now: Duration) -> bool {
+        // Locked to the end, so that no request begins meanwhile.
         let mut state = self.state();
-        match &mut state.due {
-            Due::Answer { by, limit, client } if *by <= now => {
+        let after = match &mut state.due {
+            Due::Answer { by, limit, client } => {
                 if client.as_ref().is_some_and(|client| client.is_taking_its_time()) {
                     // Nothing is read for somebody who takes nothing: that has a limit of its own.
                     *by = now + *limit;
-                    return true;
                 }
-                state.due = Due::Expired;
+                (*by <= now).then_some(Due::Expired)
             }
-            Due::NextRequest { by } if *by <= now => state.due = Due::Nothing,
-            Due::Answer { .. } | Due::NextRequest { .. } | Due::Nothing => return true,
+            Due::NextRequest { by } => (*by <= now).then_some(Due::Nothing),
+            Due::Nothing => None,
             Due::Expired => return false,
+        };
+        match after.map(|after| (after, self.end())) {
+            Some((after, Ok(()))) => {
+                state.due = after;
+                false
+            }
+            Some((_, Err(error))) => {
+                tracing::warn!(%error, "an upstream connection is overdue and can't be ended yet");
+                true
+            }
+            None => true,
         }
-        // Under the lock, so that no request begins meanwhile.
-        self.end();
-        false
     }
 
     /// Ends the connection, and no other.
-    fn end(&self) {
-        let Ok(connection) = dup(self.number) else { return };
+    fn end(&self) -> io::Result<()> {
+        let connection = match dup(self.number) {
+            Ok(connection) => connection,
+            // Nobody has the number any more.
+            Err(error) if error.raw_os_error() == Some(Errno::EBADF as i32) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         if SockRef::from(&connection).cookie().is_ok_and(|cookie| cookie == self.cookie)
             && let Err(error) = shutdown(connection.as_raw_fd(), Shutdown::Both)
         {
             tracing::debug!(%error, "the upstream connection was gone already");
         }
+        Ok(())
     }
 }
 
 /// A descriptor of our own for a connection of Pingora's.
 fn dup(number: RawFd) -> io::Result<FileDescriptor> {
-    FileDescriptor::dup(&number).map_err(io::Error::other)
+    FileDescriptor::dup(&number).map_err(|error| match error {
+        filedescriptor::Error::Dup { source, .. } => source,
+        other => io::Error::other(other),
+    })
 }
 
 #[cfg(test)]
