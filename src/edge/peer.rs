@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::traits::{Trait, Traits};
-use crate::route::upstream::{Protocol, Upstream};
+use crate::route::upstream::{Protocol, Timeouts, Upstream};
 
 /// The error of an upstream whose name has no address yet.
 pub(super) const NO_ADDRESS: ErrorType = ErrorType::Custom("UpstreamNameUnresolved");
@@ -46,8 +46,9 @@ pub(super) fn of(upstream: &Upstream, version: Version, traits: Traits) -> pingo
     if upstream.protocol.is_http2() || version == Version::HTTP_2 {
         // Pingora has one limit for every read: the longer of the two, or what a stream may be silent for. It
         // counts only while it reads, so that a client who takes its time isn't held against the upstream.
-        let (first_byte, between_bytes) = patience(upstream, traits);
-        peer.options.read_timeout = Some(first_byte.max(between_bytes));
+        let Timeouts { first_byte, between_bytes, stream_idle, .. } = upstream.timeouts;
+        let longer = first_byte.max(between_bytes);
+        peer.options.read_timeout = Some(if traits.have(Trait::Stream) { stream_idle } else { longer });
     }
     if has_no_body(version, traits) && !web_socket {
         // All of it leaves in one write, and what waits for the answer has its own limit.
@@ -144,7 +145,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::route::upstream::{HostHeader, Prepared, Retries, Server, Timeouts, UpstreamTls};
+    use crate::route::upstream::{HostHeader, Prepared, Retries, Server, UpstreamTls};
 
     fn upstream(protocol: Protocol, tls: impl Into<Option<UpstreamTls>>) -> Upstream {
         Upstream {
