@@ -4,11 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use secrecy::ExposeSecret as _;
-use vestibule::oidc::{AuthorizationResponse, Code};
-use vestibule_fuzz::provider::{Says, members, provider, run};
+use vestibule_fuzz::provider::{Says, code, members, provider, run};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some(code) = code() else { return };
+    let code = code();
     let provider = provider(Says { tokens: bytes.to_vec(), ..Says::default() });
     let exchanged =
         provider.exchange(&code, "v43-characters-long-and-not-one-character-less", "https://app.test/cb");
@@ -29,8 +28,3 @@ fuzz_target!(|bytes: &[u8]| {
     let shown = format!("{tokens:?}");
     assert!(!shown.contains(tokens.id_token.expose_secret()), "{shown}");
 });
-
-fn code() -> Option<Code> {
-    let pairs = [("state", "s"), ("code", "c")].map(|(name, value)| (name.into(), value.into()));
-    AuthorizationResponse::parse(pairs).ok()?.outcome().ok().cloned()
-}

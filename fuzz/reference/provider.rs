@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::config::{Source, load_with};
 use vestibule::http_client::{Error, HttpClient};
-use vestibule::oidc::{Config, Provider};
+use vestibule::oidc::{AuthorizationResponse, Code, Config, Provider};
 
 /// Who it is.
 pub const ISSUER: &str = "https://idp.test/as";
@@ -111,6 +111,13 @@ static RUNTIME: LazyLock<Runtime> =
 /// The gateway's side of it.
 pub fn provider(says: Says) -> Provider {
     Provider::new(CONFIGURED.clone(), Arc::new(says), Arc::new(Always))
+}
+
+/// A code that it might have given out.
+pub fn code() -> Code {
+    let pairs = [("state", "s"), ("code", "c")].map(|(name, value)| (name.into(), value.into()));
+    let response = AuthorizationResponse::parse(pairs).expect("a response");
+    response.outcome().expect("a code").clone()
 }
 
 /// Runs what it is asked to its end.

@@ -334,13 +334,18 @@ impl ProxyHttp for Edge {
         &self,
         _down: &mut Downstream,
         _body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
         let Some(exchange) = &ctx.exchange else { return Ok(None) };
         if exchange.expired() {
             // What we have ended looks like the end of a body that has no other.
             return Err(Error::explain(ErrorType::ReadTimedout, "the upstream fell silent").into_up());
+        }
+        if end {
+            // Whole: what may still be sent of the request is timed elsewhere.
+            exchange.leave();
+            return Ok(None);
         }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);

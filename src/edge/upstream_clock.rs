@@ -179,6 +179,17 @@ impl Exchange {
     }
 }
 
+impl Drop for Exchange {
+    /// A request that was never over, since its task went away, keeps no connection.
+    fn drop(&mut self) {
+        self.change(|due| {
+            if !matches!(due, Due::NextRequest { .. }) {
+                *due = Due::NextRequest { by: Duration::ZERO };
+            }
+        });
+    }
+}
+
 impl Place {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -318,6 +329,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_vanishes_keeps_no_connection() {
+        let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
+        let exchange = begin(&clock, &ours, LONG);
+        exchange.leave();
+        drop(exchange);
+        looked_twice().await;
+        assert_eq!((&theirs).read(&mut [0]).unwrap(), 0);
+        assert!(!clock.places().watched, "nothing is left to look at");
+    }
+
+    #[tokio::test]
     async fn the_next_request_has_the_connection_for_itself() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
         let first = begin(&clock, &ours, LONG);
@@ -327,10 +349,11 @@ mod tests {
         clock.keep(&first, SHORT);
         clock.progress(&first, SHORT);
         first.leave();
+        drop(first);
         looked_twice().await;
         assert!(!next.expired() && is_open(&ours, &theirs));
         clock.progress(&next, SHORT);
         looked_twice().await;
-        assert!(next.expired() && !first.expired());
+        assert!(next.expired());
     }
 }
