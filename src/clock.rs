@@ -109,6 +109,12 @@ impl Stopwatch {
         Self(std::time::Instant::now())
     }
 
+    /// How much later than `earlier` it was started: one look at the time for all who need it now.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
     /// Time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -8,6 +8,7 @@ use pingora::proxy::Session as Downstream;
 
 use super::Edge;
 use super::context::Context;
+use crate::clock::Stopwatch;
 use crate::reply::{Connection, Reply};
 use crate::telemetry::{Entry, RequestId};
 
@@ -44,11 +45,11 @@ impl Edge {
         Ok(true)
     }
 
-    /// The access log line, and the counters.
-    pub(super) fn log(&self, down: &Downstream, ctx: &Context) {
+    /// The access log line, and the counters, of a request that is over `now`.
+    pub(super) fn log(&self, down: &Downstream, ctx: &Context, now: Stopwatch) {
         let request = down.req_header();
         let status = down.response_written().map(|head| head.status).or(ctx.status);
-        let total = ctx.watch.elapsed();
+        let total = now.since(&ctx.watch);
         self.gateway.metrics.request(ctx.decision, status, total);
         let host = request
             .headers

@@ -59,7 +59,7 @@ use hygiene::ManagedNames;
 use opening::HeldOpening;
 use slow_stream::SlowStreamWatch;
 use traits::{Trait, Traits};
-use upstream_clock::{Exchange, UpstreamClock};
+use upstream_clock::{Exchange, Standing, UpstreamClock};
 use wire::{Behind, Connection};
 
 /// One of `listeners`, resolved.
@@ -241,7 +241,9 @@ impl ProxyHttp for Edge {
         if !forward.route.upstream.protocol.is_http2() {
             let (limit, client) =
                 (peer::patience(&forward.route.upstream, ctx.traits).0, ctx.connection.clone());
-            let exchange = self.upstream_clock.begin(connection, reused, limit, client);
+            // To connect has taken its time.
+            let now = ctx.upstream_watch.filter(|_| reused).unwrap_or_else(Stopwatch::start);
+            let exchange = self.upstream_clock.begin(connection, reused, now, limit, client);
             ctx.exchange = Some(exchange.map_err(|unusable| {
                 let mut error = Error::because(UNUSABLE, "an upstream connection", unusable);
                 // Nothing has been sent: any method may go again, on another connection.
@@ -282,7 +284,7 @@ impl ProxyHttp for Edge {
             ctx.exchange.as_ref().filter(|_| ctx.upstream_time.is_none() && body.is_some())
         {
             let (first_byte, _) = peer::patience(&forward.route.upstream, ctx.traits);
-            self.upstream_clock.progress(exchange, first_byte);
+            self.upstream_clock.progress(exchange, Stopwatch::start(), first_byte);
         }
         if let Some(opening) = ctx.opening.as_ref().filter(|_| end) {
             opening.release_soon();
@@ -314,18 +316,19 @@ impl ProxyHttp for Edge {
         if let Some(connection) = ctx.connection.as_ref().filter(|_| ctx.upgraded) {
             connection.switch();
         }
+        let now = Stopwatch::start();
         if let Some(watch) = &ctx.upstream_watch {
-            ctx.upstream_time.get_or_insert(watch.elapsed());
+            ctx.upstream_time.get_or_insert(now.since(watch));
         }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if let Some(exchange) = ctx.exchange.as_ref().filter(|_| !only_announces) {
             match ctx.connection {
                 Some(_) if down.req_header().version != Version::HTTP_2 => {
                     let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
-                    self.upstream_clock.progress(exchange, between_bytes);
+                    self.upstream_clock.progress(exchange, now, between_bytes)
                 }
                 _ => exchange.leave(),
-            }
+            };
         }
         self.write_response(down.req_header(), response, forward)
     }
@@ -338,19 +341,21 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
         let Some(exchange) = &ctx.exchange else { return Ok(None) };
-        if exchange.expired() {
-            // What we have ended looks like the end of a body that has no other.
-            return Err(Error::explain(ErrorType::ReadTimedout, "the upstream fell silent").into_up());
-        }
-        if end {
+        let standing = if end {
             // Whole: what may still be sent of the request is timed elsewhere.
-            exchange.leave();
-            return Ok(None);
+            exchange.leave()
+        } else {
+            let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
+            let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
+            self.upstream_clock.progress(exchange, Stopwatch::start(), between_bytes)
+        };
+        match standing {
+            Standing::Runs => Ok(None),
+            // What we have ended looks like the end of a body that has no other.
+            Standing::Expired => {
+                Err(Error::explain(ErrorType::ReadTimedout, "the upstream fell silent").into_up())
+            }
         }
-        let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
-        let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
-        self.upstream_clock.progress(exchange, between_bytes);
-        Ok(None)
     }
 
     fn fail_to_connect(
@@ -426,10 +431,11 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Context) {
-        if let (Some(exchange), Progress::Forwarding(forward)) = (&ctx.exchange, &ctx.progress) {
-            self.upstream_clock.keep(exchange, forward.route.upstream.timeouts.keep_alive);
+        let now = Stopwatch::start();
+        if let (Some(exchange), Progress::Forwarding(forward)) = (&mut ctx.exchange, &ctx.progress) {
+            self.upstream_clock.keep(exchange, now, forward.route.upstream.timeouts.keep_alive);
         }
-        self.log(down, ctx);
+        self.log(down, ctx, now);
         if let Some(connection) = &ctx.connection {
             connection.request_over();
         }

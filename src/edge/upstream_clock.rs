@@ -87,6 +87,17 @@ pub(super) enum Unusable {
 pub(super) struct Exchange {
     place: Arc<Place>,
     turn: u64,
+    /// It has been said how long the connection may wait for the next request.
+    over: bool,
+}
+
+/// How an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing is amiss, as far as this request goes.
+    Runs,
+    /// The connection was ended because nothing came.
+    Expired,
 }
 
 impl UpstreamClock {
@@ -94,7 +105,7 @@ impl UpstreamClock {
         Arc::new(Self { running: Stopwatch::start(), places: Mutex::default() })
     }
 
-    /// A request goes out on this connection, and something must come back within `limit`.
+    /// A request goes out on this connection `now`, and something must come back within `limit`.
     ///
     /// # Errors
     /// [`Unusable`]; then nothing has gone out.
@@ -102,10 +113,11 @@ impl UpstreamClock {
         self: &Arc<Self>,
         number: RawFd,
         reused: bool,
+        now: Stopwatch,
         limit: Duration,
         client: Option<Arc<Connection>>,
     ) -> Result<Exchange, Unusable> {
-        let due = Due::Answer { by: self.running.elapsed() + limit, limit, client };
+        let due = Due::Answer { by: now.since(&self.running) + limit, limit, client };
         if reused {
             // Under the lock, so that the connection isn't ended meanwhile.
             let places = self.places();
@@ -113,7 +125,7 @@ impl UpstreamClock {
             let mut state = place.state();
             state.turn += 1;
             state.due = due;
-            return Ok(Exchange { place: Arc::clone(place), turn: state.turn });
+            return Ok(Exchange { place: Arc::clone(place), turn: state.turn, over: false });
         }
         let cookie = SockRef::from(&dup(number)?).cookie()?;
         let place = Arc::new(Place { number, cookie, state: Mutex::new(State { turn: 0, due }) });
@@ -122,7 +134,7 @@ impl UpstreamClock {
         if !std::mem::replace(&mut places.watched, true) {
             tokio::spawn(Arc::clone(self).watch());
         }
-        Ok(Exchange { place, turn: 0 })
+        Ok(Exchange { place, turn: 0, over: false })
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -144,24 +156,25 @@ impl UpstreamClock {
     }
 
     /// More has come, or gone out: as long again may pass.
-    pub(super) fn progress(&self, exchange: &Exchange, limit: Duration) {
+    pub(super) fn progress(&self, exchange: &Exchange, now: Stopwatch, limit: Duration) -> Standing {
         exchange.change(|due| {
             if let Due::Answer { by, limit: current, .. } = due {
-                (*by, *current) = (self.running.elapsed() + limit, limit);
+                (*by, *current) = (now.since(&self.running) + limit, limit);
             }
-        });
+        })
     }
 
     /// The request is over: the connection may wait for the next this long, if it is kept.
-    pub(super) fn keep(&self, exchange: &Exchange, limit: Duration) {
-        exchange.change(|due| *due = Due::NextRequest { by: self.running.elapsed() + limit });
+    pub(super) fn keep(&self, exchange: &mut Exchange, now: Stopwatch, limit: Duration) {
+        exchange.change(|due| *due = Due::NextRequest { by: now.since(&self.running) + limit });
+        exchange.over = true;
     }
 }
 
 impl Exchange {
     /// From here on somebody else looks after the answer.
-    pub(super) fn leave(&self) {
-        self.change(|due| *due = Due::Nothing);
+    pub(super) fn leave(&self) -> Standing {
+        self.change(|due| *due = Due::Nothing)
     }
 
     /// Whether the connection was ended because nothing came.
@@ -171,22 +184,24 @@ impl Exchange {
     }
 
     /// Unless the connection is another request's by now, or was ended.
-    fn change(&self, change: impl FnOnce(&mut Due)) {
+    fn change(&self, change: impl FnOnce(&mut Due)) -> Standing {
         let mut state = self.place.state();
-        if state.turn == self.turn && !matches!(state.due, Due::Expired) {
+        if state.turn == self.turn {
+            if matches!(state.due, Due::Expired) {
+                return Standing::Expired;
+            }
             change(&mut state.due);
         }
+        Standing::Runs
     }
 }
 
 impl Drop for Exchange {
     /// A request that was never over, since its task went away, keeps no connection.
     fn drop(&mut self) {
-        self.change(|due| {
-            if !matches!(due, Due::NextRequest { .. }) {
-                *due = Due::NextRequest { by: Duration::ZERO };
-            }
-        });
+        if !self.over {
+            self.change(|due| *due = Due::NextRequest { by: Duration::ZERO });
+        }
     }
 }
 
@@ -260,7 +275,7 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
 
     fn begin(clock: &Arc<UpstreamClock>, ours: &UnixStream, limit: Duration) -> Exchange {
-        clock.begin(ours.as_raw_fd(), false, limit, None).unwrap()
+        clock.begin(ours.as_raw_fd(), false, Stopwatch::start(), limit, None).unwrap()
     }
 
     async fn looked_twice() {
@@ -298,10 +313,10 @@ mod tests {
     async fn what_comes_in_time_gives_more_of_it() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
         let exchange = begin(&clock, &ours, SHORT);
-        clock.progress(&exchange, LONG);
+        clock.progress(&exchange, Stopwatch::start(), LONG);
         looked_twice().await;
         assert!(!exchange.expired() && is_open(&ours, &theirs));
-        clock.progress(&exchange, SHORT);
+        clock.progress(&exchange, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(exchange.expired());
     }
@@ -311,7 +326,7 @@ mod tests {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
         let exchange = begin(&clock, &ours, SHORT);
         exchange.leave();
-        clock.progress(&exchange, SHORT);
+        clock.progress(&exchange, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(!exchange.expired() && is_open(&ours, &theirs));
     }
@@ -319,12 +334,12 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_kept_for_a_time_and_is_nobodys_then() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
-        let first = begin(&clock, &ours, LONG);
-        clock.keep(&first, SHORT);
+        let mut first = begin(&clock, &ours, LONG);
+        clock.keep(&mut first, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(!first.expired(), "the request was over");
         assert_eq!((&theirs).read(&mut [0]).unwrap(), 0);
-        let next = clock.begin(ours.as_raw_fd(), true, LONG, None);
+        let next = clock.begin(ours.as_raw_fd(), true, Stopwatch::start(), LONG, None);
         assert!(matches!(next, Err(Unusable::Ended)));
     }
 
@@ -342,17 +357,17 @@ mod tests {
     #[tokio::test]
     async fn the_next_request_has_the_connection_for_itself() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
-        let first = begin(&clock, &ours, LONG);
-        clock.keep(&first, LONG);
-        let next = clock.begin(ours.as_raw_fd(), true, LONG, None).unwrap();
+        let mut first = begin(&clock, &ours, LONG);
+        clock.keep(&mut first, Stopwatch::start(), LONG);
+        let next = clock.begin(ours.as_raw_fd(), true, Stopwatch::start(), LONG, None).unwrap();
         // What the first says late is of no account.
-        clock.keep(&first, SHORT);
-        clock.progress(&first, SHORT);
+        clock.keep(&mut first, Stopwatch::start(), SHORT);
+        clock.progress(&first, Stopwatch::start(), SHORT);
         first.leave();
         drop(first);
         looked_twice().await;
         assert!(!next.expired() && is_open(&ours, &theirs));
-        clock.progress(&next, SHORT);
+        clock.progress(&next, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(next.expired());
     }

@@ -10,94 +10,184 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use http::{StatusCode, Version};
 use serde::Serialize as _;
 use serde_json::Value;
 use serde_json::ser::Formatter;
 
 use super::access_log::Entry;
+use super::labels::Decision;
 use super::{LogFormat, address};
 use crate::clock::Timestamp;
-use crate::identity::{ClaimPath, Identity};
+use crate::identity::ClaimPath;
 
 const MAX_HOST: usize = 255;
 const MAX_PATH: usize = 2048;
 const MAX_METHOD: usize = 32;
 const MAX_CLAIM: usize = 256;
 
-/// Appends the line of `entry` with its line feed.
-pub(super) fn write(
-    line: &mut Vec<u8>,
-    format: LogFormat,
-    entry: &Entry<'_>,
-    client: Option<IpAddr>,
-    claims: &[ClaimPath],
-) {
-    let record = Record::of(entry, client, claims);
-    match format {
-        LogFormat::Json => record.write_json(&mut Json(line)),
-        LogFormat::Text => {
-            let mut text = Text(line);
-            let _ = record.write_text(&mut text);
-        }
-    }
-    line.push(b'\n');
+/// Lines for which there stays room.
+const KEPT_LINES: usize = 1024;
+
+/// What lines are to say, put by until there is time to write them: a request pays for copying what
+/// it alone knows, and whoever writes many lines at once has the code for it at hand.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    lines: Vec<Facts>,
+    /// The claims of all lines, as many as each says.
+    claims: Vec<Claim>,
+    /// The texts of all lines, one after another: each line's own, then its claims' values.
+    texts: String,
 }
 
-struct Record<'a> {
-    time: Time,
-    request_id: &'a str,
+/// A claim that an identity has.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    /// Its place in the configuration.
+    index: usize,
+    /// Bytes of its value.
+    length: usize,
+}
+
+/// One line, but for its texts.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    time: Timestamp,
     client: Option<IpAddr>,
-    method: &'a str,
-    host: &'a str,
-    path: &'a str,
-    protocol: &'static str,
-    status: Option<u16>,
-    route: Option<&'a str>,
-    decision: &'static str,
-    reason: &'a str,
-    provider: Option<&'a str>,
-    identity: Shown<'a>,
+    protocol: Version,
+    status: Option<StatusCode>,
+    decision: Decision,
+    reason: &'static str,
     upstream: Option<SocketAddr>,
     total: Milliseconds,
     upstream_time: Option<Milliseconds>,
     bytes_out: u64,
+    /// Bytes of request id, method, host, path, route and provider.
+    lengths: [usize; 6],
+    claims: usize,
 }
 
-impl<'a> Record<'a> {
-    fn of(entry: &Entry<'a>, client: Option<IpAddr>, claims: &'a [ClaimPath]) -> Self {
+impl Unwritten {
+    /// Bytes that it holds.
+    pub(super) const fn bytes(&self) -> usize {
+        self.texts.len() + self.lines.len() * size_of::<Facts>() + self.claims.len() * size_of::<Claim>()
+    }
+
+    /// Takes up what the line of `entry` is to say, and which of `claims` the identity has.
+    pub(super) fn put(&mut self, entry: &Entry<'_>, client: Option<IpAddr>, claims: &[ClaimPath]) {
         // Whoever calls us cuts the query; this is what keeps codes and tokens out if one doesn't.
         let path = entry.path.split(['?', '#']).next().unwrap_or_default();
-        Self {
-            time: Time::of(entry.time),
-            request_id: entry.request_id.as_str(),
+        let texts = [
+            entry.request_id.as_str(),
+            bounded(entry.method.as_str(), MAX_METHOD),
+            bounded(entry.host, MAX_HOST),
+            bounded(path, MAX_PATH),
+            entry.route.unwrap_or_default(),
+            entry.identity.map(|identity| identity.provider.as_str()).unwrap_or_default(),
+        ];
+        for text in texts {
+            self.texts.push_str(text);
+        }
+        let known = self.claims.len();
+        let identities = entry.identity.into_iter();
+        for (identity, (index, path)) in
+            identities.flat_map(|it| claims.iter().enumerate().map(move |c| (it, c)))
+        {
+            let Some(value) = identity.claims.get(path) else { continue };
+            let length = match value {
+                Value::String(text) => self.put_value(text),
+                other => self.put_value(&other.to_string()),
+            };
+            self.claims.push(Claim { index, length });
+        }
+        self.lines.push(Facts {
+            time: entry.time,
             client,
-            method: bounded(entry.method.as_str(), MAX_METHOD),
-            host: bounded(entry.host, MAX_HOST),
-            path: bounded(path, MAX_PATH),
-            protocol: match entry.protocol {
-                http::Version::HTTP_10 => "HTTP/1.0",
-                http::Version::HTTP_11 => "HTTP/1.1",
-                http::Version::HTTP_2 => "HTTP/2",
-                _ => "other",
-            },
-            status: entry.status.map(|status| status.as_u16()),
-            route: entry.route,
-            decision: entry.decision.as_str(),
+            protocol: entry.protocol,
+            status: entry.status,
+            decision: entry.decision,
             reason: entry.reason,
-            provider: entry.identity.map(|identity| identity.provider.as_str()),
-            identity: Shown { identity: entry.identity, claims },
             upstream: entry.upstream,
             total: Milliseconds::of(entry.total),
             upstream_time: entry.upstream_time.map(Milliseconds::of),
             bytes_out: entry.bytes_out,
+            lengths: texts.map(str::len),
+            claims: self.claims.len() - known,
+        });
+    }
+
+    fn put_value(&mut self, value: &str) -> usize {
+        let value = bounded(value, MAX_CLAIM);
+        self.texts.push_str(value);
+        value.len()
+    }
+
+    /// Appends every line with its line feed, and forgets them. `names` are the claims that it was given.
+    pub(super) fn write(&mut self, format: LogFormat, names: &[ClaimPath], out: &mut Vec<u8>) {
+        let (mut texts, mut claims) = (self.texts.as_str(), self.claims.as_slice());
+        for facts in self.lines.drain(..) {
+            let record = Record::of(facts, &mut texts);
+            let (of_line, others) = claims.split_at_checked(facts.claims).unwrap_or_default();
+            claims = others;
+            let identity = of_line.iter().filter_map(|claim| {
+                Some((names.get(claim.index)?.as_str(), taken(&mut texts, claim.length)))
+            });
+            match format {
+                LogFormat::Json => record.write_json(&mut Json(out), identity),
+                // Writing to memory can't fail.
+                LogFormat::Text => drop(record.write_text(&mut Text(out), identity)),
+            }
+            out.push(b'\n');
+        }
+        self.claims.clear();
+        self.texts.clear();
+        // What has grown larger in a rush is given back.
+        self.lines.shrink_to(KEPT_LINES);
+        self.claims.shrink_to(KEPT_LINES);
+        self.texts.shrink_to(KEPT_LINES * MAX_HOST);
+    }
+}
+
+/// Takes so many bytes off the front of `texts`.
+fn taken<'a>(texts: &mut &'a str, length: usize) -> &'a str {
+    let (text, rest) = texts.split_at_checked(length).unwrap_or_default();
+    *texts = rest;
+    text
+}
+
+struct Record<'a> {
+    facts: Facts,
+    request_id: &'a str,
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    /// Empty where there is none, as is the provider.
+    route: &'a str,
+    provider: &'a str,
+}
+
+impl<'a> Record<'a> {
+    fn of(facts: Facts, texts: &mut &'a str) -> Self {
+        let [request_id, method, host, path, route, provider] =
+            facts.lengths.map(|length| taken(texts, length));
+        Self { facts, request_id, method, host, path, route, provider }
+    }
+
+    const fn protocol(&self) -> &'static str {
+        match self.facts.protocol {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_11 => "HTTP/1.1",
+            Version::HTTP_2 => "HTTP/2",
+            _ => "other",
         }
     }
 
     /// One object. Written by hand: every request pays for it.
-    fn write_json(&self, json: &mut Json<'_>) {
-        json.own(r#"{"time":""#, self.time.as_str(), "\"");
+    fn write_json<'c>(&self, json: &mut Json<'_>, identity: impl Iterator<Item = (&'c str, &'c str)>) {
+        let facts = &self.facts;
+        json.own(r#"{"time":""#, Time::of(facts.time).as_str(), "\"");
         json.own(r#","request_id":""#, self.request_id, "\"");
-        if let Some(client) = self.client {
+        if let Some(client) = facts.client {
             json.raw(r#","client":""#);
             address::write_ip(json.0, client);
             json.raw("\"");
@@ -106,58 +196,63 @@ impl<'a> Record<'a> {
         json.own(r#","method":""#, self.method, "\"");
         json.text(r#","host":"#, self.host);
         json.text(r#","path":"#, self.path);
-        json.own(r#","protocol":""#, self.protocol, "\"");
-        if let Some(status) = self.status {
-            json.number(r#","status":"#, status.into());
+        json.own(r#","protocol":""#, self.protocol(), "\"");
+        if let Some(status) = facts.status {
+            json.number(r#","status":"#, status.as_u16().into());
         }
-        if let Some(route) = self.route {
-            json.text(r#","route":"#, route);
+        if !self.route.is_empty() {
+            json.text(r#","route":"#, self.route);
         }
-        json.own(r#","decision":""#, self.decision, "\"");
-        json.own(r#","reason":""#, self.reason, "\"");
-        if let Some(provider) = self.provider {
-            json.text(r#","provider":"#, provider);
+        json.own(r#","decision":""#, facts.decision.as_str(), "\"");
+        json.own(r#","reason":""#, facts.reason, "\"");
+        if !self.provider.is_empty() {
+            json.text(r#","provider":"#, self.provider);
         }
         let mut separator = r#","identity":{"#;
-        for (name, value) in self.identity.pairs() {
+        for (name, value) in identity {
             json.text(separator, name);
-            json.text(":", bounded(&value, MAX_CLAIM));
+            json.text(":", value);
             separator = ",";
         }
         if separator == "," {
             json.raw("}");
         }
-        if let Some(upstream) = self.upstream {
+        if let Some(upstream) = facts.upstream {
             json.raw(r#","upstream":""#);
             address::write_socket(json.0, upstream);
             json.raw("\"");
         }
-        json.milliseconds(r#","total_ms":"#, self.total);
-        if let Some(time) = self.upstream_time {
+        json.milliseconds(r#","total_ms":"#, facts.total);
+        if let Some(time) = facts.upstream_time {
             json.milliseconds(r#","upstream_ms":"#, time);
         }
-        json.number(r#","bytes_out":"#, self.bytes_out);
+        json.number(r#","bytes_out":"#, facts.bytes_out);
         json.raw("}");
     }
 
-    fn write_text(&self, out: &mut Text<'_>) -> fmt::Result {
-        write!(out, "{} {} ", self.time.as_str(), self.decision)?;
-        match self.status {
-            Some(status) => write!(out, "{status} ")?,
+    fn write_text<'c>(
+        &self,
+        out: &mut Text<'_>,
+        identity: impl Iterator<Item = (&'c str, &'c str)>,
+    ) -> fmt::Result {
+        let facts = &self.facts;
+        write!(out, "{} {} ", Time::of(facts.time).as_str(), facts.decision.as_str())?;
+        match facts.status {
+            Some(status) => write!(out, "{} ", status.as_u16())?,
             None => out.write_str("- ")?,
         }
         write!(out, "{} {}{} ", OneWord(self.method), OneWord(self.host), OneWord(self.path))?;
-        write!(out, "{} reason={}", self.protocol, self.reason)?;
-        write_field(out, "client", self.client)?;
-        write_field(out, "route", self.route)?;
-        write_field(out, "provider", self.provider)?;
-        for (name, value) in self.identity.pairs() {
-            write!(out, " {name}={:?}", bounded(&value, MAX_CLAIM))?;
+        write!(out, "{} reason={}", self.protocol(), facts.reason)?;
+        write_field(out, "client", facts.client)?;
+        write_field(out, "route", Some(self.route).filter(|route| !route.is_empty()))?;
+        write_field(out, "provider", Some(self.provider).filter(|provider| !provider.is_empty()))?;
+        for (name, value) in identity {
+            write!(out, " {name}={value:?}")?;
         }
-        write_field(out, "upstream", self.upstream)?;
-        write!(out, " total_ms={}", self.total.as_f64())?;
-        write_field(out, "upstream_ms", self.upstream_time.map(Milliseconds::as_f64))?;
-        write!(out, " bytes_out={} request_id={}", self.bytes_out, self.request_id)
+        write_field(out, "upstream", facts.upstream)?;
+        write!(out, " total_ms={}", facts.total.as_f64())?;
+        write_field(out, "upstream_ms", facts.upstream_time.map(Milliseconds::as_f64))?;
+        write!(out, " bytes_out={} request_id={}", facts.bytes_out, self.request_id)
     }
 }
 
@@ -175,24 +270,6 @@ impl fmt::Display for OneWord<'_> {
 
 fn write_field(out: &mut Text<'_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
     value.map_or(Ok(()), |value| write!(out, " {name}={value}"))
-}
-
-/// The claims of an identity that the configuration wants written.
-struct Shown<'a> {
-    identity: Option<&'a Identity>,
-    claims: &'a [ClaimPath],
-}
-
-impl Shown<'_> {
-    fn pairs(&self) -> impl Iterator<Item = (&str, std::borrow::Cow<'_, str>)> {
-        let values = self.identity.into_iter().flat_map(|identity| {
-            self.claims.iter().filter_map(|path| Some((path.as_str(), identity.claims.get(path)?)))
-        });
-        values.map(|(name, value)| match value {
-            Value::String(text) => (name, text.as_str().into()),
-            other => (name, other.to_string().into()),
-        })
-    }
 }
 
 /// The longest start of `text` with at most `max` bytes.
@@ -353,13 +430,11 @@ impl Text<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use http::{HeaderValue, Method, StatusCode, Version};
+    use http::{HeaderValue, Method};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::identity::{Claims, ProviderName};
-    use crate::telemetry::labels::Decision;
+    use crate::identity::{Claims, Identity, ProviderName};
     use crate::telemetry::{RequestId, Sender};
 
     fn identity() -> Identity {
@@ -395,8 +470,10 @@ mod tests {
             bytes_out: 512,
         };
         let claims: Vec<_> = claims.iter().map(|name| ClaimPath::new(name)).collect();
-        let mut line = Vec::new();
-        write(&mut line, format, &entry, Some(IpAddr::from([203, 0, 113, 77])), &claims);
+        let (mut unwritten, mut line) = (Unwritten::default(), Vec::new());
+        unwritten.put(&entry, Some(IpAddr::from([203, 0, 113, 77])), &claims);
+        unwritten.write(format, &claims, &mut line);
+        assert_eq!(unwritten.bytes(), 0);
         String::from_utf8(line).unwrap()
     }
 

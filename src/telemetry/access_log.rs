@@ -1,19 +1,19 @@
 //! The access log: one line a request, on standard output, written off the request path.
 //!
-//! A request pays for serialising its line and for one attempt to queue it. When standard output is
-//! too slow the line is dropped and counted, so that a full disk never stops the gateway. A line
-//! never has a query, a fragment, a cookie or a token: only what is listed in [`Entry`].
+//! A request pays for one attempt to queue what its line is to say; it is written out elsewhere. When
+//! standard output is too slow the line is dropped and counted, so that a full disk never stops the
+//! gateway. A line never has a query, a fragment, a cookie or a token: only what is listed in [`Entry`].
 
-use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 
-use super::access_line;
+use super::access_line::Unwritten;
 use super::labels::Decision;
 use super::line_queue::LineQueue;
-use super::{AccessOutput, ClientAddress, Config, LogFormat, RequestId};
+use super::{AccessOutput, ClientAddress, Config, RequestId};
 use crate::clock::Timestamp;
 use crate::identity::{ClaimPath, Identity};
 
@@ -46,7 +46,7 @@ pub struct Entry<'a> {
     /// What became of it.
     pub decision: Decision,
     /// Why: a short word of ours.
-    pub reason: &'a str,
+    pub reason: &'static str,
     /// Who asked; only claims in `log.access.claims` are written.
     pub identity: Option<&'a Identity>,
     /// The server that it went to.
@@ -62,15 +62,14 @@ pub struct Entry<'a> {
 /// The access log of this process.
 #[derive(Debug)]
 pub struct AccessLog {
-    queue: Option<LineQueue>,
-    format: LogFormat,
-    claims: Vec<ClaimPath>,
+    queue: Option<LineQueue<Unwritten>>,
+    claims: Arc<[ClaimPath]>,
     client_address: ClientAddress,
 }
 
 /// How many lines were dropped.
 #[derive(Debug, Clone)]
-pub struct DroppedLines(LineQueue);
+pub struct DroppedLines(LineQueue<Unwritten>);
 
 impl DroppedLines {
     /// Since the start.
@@ -80,41 +79,33 @@ impl DroppedLines {
     }
 }
 
-thread_local! {
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 impl AccessLog {
     /// Starts the access log and the thread that writes it.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         match config.access {
             AccessOutput::Stdout => Self::to(config, std::io::stdout(), QUEUED_LINES),
-            AccessOutput::Off => Self::with(config, None),
+            AccessOutput::Off => {
+                Self { queue: None, claims: Arc::default(), client_address: config.client_address }
+            }
         }
     }
 
     fn to(config: &Config, output: impl std::io::Write + Send + 'static, lines: usize) -> Self {
-        Self::with(config, Some(LineQueue::start("access-log", output, lines)))
+        let claims: Arc<[_]> = config.access_claims.iter().map(|name| ClaimPath::new(name)).collect();
+        let (names, format) = (Arc::clone(&claims), config.format);
+        let render = move |unwritten: &mut Unwritten, out: &mut Vec<u8>| unwritten.write(format, &names, out);
+        let queue = LineQueue::start("access-log", output, lines, render);
+        Self { queue: Some(queue), claims, client_address: config.client_address }
     }
 
-    fn with(config: &Config, queue: Option<LineQueue>) -> Self {
-        Self {
-            queue,
-            format: config.format,
-            claims: config.access_claims.iter().map(|name| ClaimPath::new(name)).collect(),
-            client_address: config.client_address,
-        }
-    }
-
-    /// Writes one line. Never waits.
+    /// Queues one line. Never waits.
     pub fn write(&self, entry: &Entry<'_>) {
         let Some(queue) = &self.queue else { return };
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            let client = entry.client.map(|address| shown(address, self.client_address));
-            access_line::write(line, self.format, entry, client, &self.claims);
-            queue.push(line);
+        let client = entry.client.map(|address| shown(address, self.client_address));
+        queue.push(|unwritten| {
+            unwritten.put(entry, client, &self.claims);
+            unwritten.bytes()
         });
     }
 

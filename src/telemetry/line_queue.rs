@@ -1,8 +1,8 @@
 //! Lines on their way to a slow output, written by a thread of their own.
 //!
-//! Whoever hands in a line copies it into a buffer under a short lock and never waits for the output.
-//! The thread gathers what comes within [`GATHER`] and writes it at once: waking it, and every write,
-//! costs more than all else a line needs.
+//! Whoever hands in a line puts what it says into a buffer under a short lock and never waits for the
+//! output. The thread gathers what comes within [`GATHER`], renders it and writes it at once: waking it,
+//! and every write, costs more than all else a line needs.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,15 +16,15 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// A buffer that has grown larger in a rush is given back.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// A queue of lines in front of an output.
-#[derive(Debug, Clone)]
-pub(super) struct LineQueue(Arc<Shared>);
+/// A queue of lines, gathered in a `T`, in front of an output.
+#[derive(Debug)]
+pub(super) struct LineQueue<T>(Arc<Shared<T>>);
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<T> {
     /// How many lines may wait.
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     /// The writer has something to do, or to stop.
     wanted: Condvar,
     /// The writer has ended.
@@ -33,10 +33,12 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct State {
-    /// Whole lines, in order.
-    waiting: Vec<u8>,
-    /// How many there are, those that the writer has in its hands among them.
+struct State<T> {
+    /// Lines, in order.
+    waiting: T,
+    /// How many bytes they take.
+    bytes: usize,
+    /// How many lines there are, those that the writer has in its hands among them.
     lines: usize,
     writer: Writer,
     stopping: bool,
@@ -53,10 +55,23 @@ enum Writer {
     Ended,
 }
 
-impl LineQueue {
-    /// Starts the thread that writes to `output`. Where none can be had every line is dropped.
-    pub(super) fn start(name: &str, output: impl Write + Send + 'static, limit: usize) -> Self {
-        let state = State { waiting: Vec::new(), lines: 0, writer: Writer::Awake, stopping: false };
+impl<T> Clone for LineQueue<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Default + Send + 'static> LineQueue<T> {
+    /// Starts the thread that writes to `output` what `render` makes of the lines gathered, which it
+    /// takes out of there. Where no thread can be had every line is dropped.
+    pub(super) fn start(
+        name: &str,
+        output: impl Write + Send + 'static,
+        limit: usize,
+        render: impl Fn(&mut T, &mut Vec<u8>) + Send + 'static,
+    ) -> Self {
+        let waiting = T::default();
+        let state = State { waiting, bytes: 0, lines: 0, writer: Writer::Awake, stopping: false };
         let shared = Arc::new(Shared {
             limit,
             state: Mutex::new(state),
@@ -66,23 +81,24 @@ impl LineQueue {
         });
         let thread = std::thread::Builder::new().name(name.to_owned());
         let for_thread = Arc::clone(&shared);
-        if let Err(error) = thread.spawn(move || for_thread.write_to(output)) {
+        if let Err(error) = thread.spawn(move || for_thread.write_to(output, render)) {
             tracing::error!(%error, "no thread for the log: its lines are dropped");
             shared.lock().writer = Writer::Ended;
         }
         Self(shared)
     }
 
-    /// Hands in one line, line feed and all. It is dropped and counted when the queue is full.
-    pub(super) fn push(&self, line: &[u8]) {
+    /// Hands in one line: `put` adds it to those that wait and says how many bytes they take then. It is
+    /// dropped and counted when the queue is full.
+    pub(super) fn push(&self, put: impl FnOnce(&mut T) -> usize) {
         let mut state = self.0.lock();
-        let full = state.lines >= self.0.limit || state.waiting.len() + line.len() > MAX_BYTES;
+        let full = state.lines >= self.0.limit || state.bytes >= MAX_BYTES;
         if full || state.writer == Writer::Ended || state.stopping {
             drop(state);
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        state.waiting.extend_from_slice(line);
+        state.bytes = put(&mut state.waiting);
         state.lines += 1;
         if state.writer == Writer::Asleep {
             state.writer = Writer::Awake;
@@ -101,29 +117,30 @@ impl LineQueue {
         let mut state = self.0.lock();
         state.stopping = true;
         self.0.wanted.notify_one();
-        let busy = |state: &mut State| state.writer != Writer::Ended;
+        let busy = |state: &mut State<T>| state.writer != Writer::Ended;
         // An output that is stuck keeps what it has.
         drop(self.0.ended.wait_timeout_while(state, patience, busy));
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T: Default> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nothing can panic under the lock; a poisoned one still holds whole lines.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_to(&self, mut output: impl Write) {
-        let mut taken = Vec::new();
+    fn write_to(&self, mut output: impl Write, render: impl Fn(&mut T, &mut Vec<u8>)) {
+        let (mut taken, mut text) = (T::default(), Vec::new());
         loop {
             let lines = self.take(&mut taken);
             if lines == 0 {
                 break;
             }
+            render(&mut taken, &mut text);
             // A line that can't be written is lost: there is nowhere else to say so.
-            let _ = output.write_all(&taken).and_then(|()| output.flush());
-            taken.clear();
-            taken.shrink_to(KEPT_BYTES);
+            let _ = output.write_all(&text).and_then(|()| output.flush());
+            text.clear();
+            text.shrink_to(KEPT_BYTES);
             self.lock().lines -= lines;
         }
         self.lock().writer = Writer::Ended;
@@ -132,18 +149,19 @@ impl Shared {
 
     /// Waits for lines and for a few more, and moves them to the empty `taken`. None are left when
     /// the queue is closed.
-    fn take(&self, taken: &mut Vec<u8>) -> usize {
+    fn take(&self, taken: &mut T) -> usize {
         let mut state = self.lock();
-        while state.waiting.is_empty() && !state.stopping {
+        // None is in the writer's hands now: all lines counted wait.
+        while state.lines == 0 && !state.stopping {
             state.writer = Writer::Asleep;
             state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.writer = Writer::Awake;
-        let gathering = |state: &mut State| !state.stopping;
+        let gathering = |state: &mut State<T>| !state.stopping;
         let waited = self.wanted.wait_timeout_while(state, GATHER, gathering);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.waiting, taken);
-        // Nothing is in the writer's hands now: all lines counted are these.
+        state.bytes = 0;
         state.lines
     }
 }
@@ -182,27 +200,38 @@ mod tests {
         }
     }
 
+    fn queue(output: impl Write + Send + 'static, limit: usize) -> LineQueue<Vec<u8>> {
+        LineQueue::start("lines", output, limit, |lines, text| text.append(lines))
+    }
+
+    fn push(queue: &LineQueue<Vec<u8>>, line: &[u8]) {
+        queue.push(|lines| {
+            lines.extend_from_slice(line);
+            lines.len()
+        });
+    }
+
     #[test]
     fn a_single_line_comes_out_by_itself() {
         let (sender, told) = mpsc::channel();
-        let queue = LineQueue::start("lines", Told(sender), 10);
-        queue.push(b"one\n");
+        let queue = queue(Told(sender), 10);
+        push(&queue, b"one\n");
         assert_eq!(told.recv_timeout(Duration::from_mins(1)).unwrap(), b"one\n");
         // The writer has gone to sleep again or is about to.
-        queue.push(b"two\n");
+        push(&queue, b"two\n");
         assert_eq!(told.recv_timeout(Duration::from_mins(1)).unwrap(), b"two\n");
     }
 
     #[test]
     fn lines_of_one_thread_keep_their_order() {
         let (sender, told) = mpsc::channel();
-        let queue = LineQueue::start("lines", Told(sender), usize::MAX);
+        let queue = queue(Told(sender), usize::MAX);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let queue = queue.clone();
                 scope.spawn(move || {
                     for number in 0..500 {
-                        queue.push(format!("{thread} {number}\n").as_bytes());
+                        push(&queue, format!("{thread} {number}\n").as_bytes());
                     }
                 });
             }
@@ -219,10 +248,10 @@ mod tests {
     #[test]
     fn a_closed_queue_takes_nothing_and_counts_it() {
         let (sender, told) = mpsc::channel();
-        let queue = LineQueue::start("lines", Told(sender), 10);
-        queue.push(b"before\n");
+        let queue = queue(Told(sender), 10);
+        push(&queue, b"before\n");
         queue.close(Duration::from_mins(1));
-        queue.push(b"after\n");
+        push(&queue, b"after\n");
         assert_eq!(told.try_iter().flatten().collect::<Vec<_>>(), b"before\n");
         assert_eq!(queue.dropped(), 1);
     }
@@ -230,10 +259,10 @@ mod tests {
     #[test]
     fn few_long_lines_fill_the_queue_too() {
         let (release, stuck) = mpsc::channel::<()>();
-        let queue = LineQueue::start("lines", Stuck(stuck), usize::MAX);
+        let queue = queue(Stuck(stuck), usize::MAX);
         let line = vec![b'x'; MAX_BYTES / 2];
         for _ in 0..6 {
-            queue.push(&line);
+            push(&queue, &line);
         }
         // Two wait, two may be in the writer's hands.
         assert!((2..=4).contains(&queue.dropped()), "{}", queue.dropped());
