@@ -65,7 +65,7 @@ impl Edge {
             path: request.uri.path(),
             protocol: request.version,
             status,
-            route: ctx.route.as_ref().map(|route| &*route.id),
+            route: ctx.route().map(|route| &*route.id),
             decision: ctx.decision,
             reason: ctx.reason,
             identity: ctx.forwarding().and_then(|forward| forward.session()).map(|live| live.identity()),

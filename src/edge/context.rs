@@ -44,7 +44,8 @@ pub struct Context {
     pub(super) progress: Progress,
     pub(super) decision: Decision,
     pub(super) reason: &'static str,
-    pub(super) route: Option<Arc<Route>>,
+    /// The route of a request that we have answered.
+    answered: Option<Arc<Route>>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) upstream_watch: Option<Stopwatch>,
     pub(super) upstream_time: Option<Duration>,
@@ -77,7 +78,7 @@ impl Context {
             progress: Progress::Started,
             decision: Decision::Refused,
             reason: "",
-            route: None,
+            answered: None,
             upstream: None,
             upstream_watch: None,
             upstream_time: None,
@@ -98,17 +99,22 @@ impl Context {
     pub(super) fn forward(&mut self, forward: Box<Forward>) {
         self.decision = Decision::Forwarded;
         self.reason = Decision::Forwarded.as_str();
-        self.route = Some(Arc::clone(&forward.route));
         self.progress = Progress::Forwarding(forward);
     }
 
     pub(super) fn answered(&mut self, answer: &Answer) {
         self.decision = answer.decision;
         self.reason = answer.reply.reason;
-        if answer.route.is_some() {
-            self.route.clone_from(&answer.route);
-        }
-        self.progress = Progress::Answered;
+        let before = match std::mem::replace(&mut self.progress, Progress::Answered) {
+            Progress::Forwarding(forward) => Some(forward.route),
+            Progress::Started | Progress::Answered => self.answered.take(),
+        };
+        self.answered = answer.route.clone().or(before);
+    }
+
+    /// The route that was found.
+    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+        self.forwarding().map(|forward| &forward.route).or(self.answered.as_ref())
     }
 
     pub(super) fn forwarding(&self) -> Option<&Forward> {

@@ -34,7 +34,7 @@ impl Meaning {
 impl Edge {
     /// Answers if an answer is still possible. The operator is told why, the person nothing internal.
     pub(super) async fn fail(&self, down: &mut Downstream, error: &Error, ctx: &mut Context) -> FailToProxy {
-        let route = ctx.route.as_ref().map(|route| route.id.to_string());
+        let route = ctx.route().map(|route| route.id.to_string());
         // What the guard of the connection has stopped looks like a failed read.
         let fault = ctx.connection.as_ref().and_then(|connection| connection.fault());
         let (problem, reason) = match fault.map_or_else(|| meaning(error), Meaning::of) {

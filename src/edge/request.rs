@@ -34,9 +34,9 @@ const COOKIES: usize = 32 * 1024;
 const COOKIE_FIELDS: usize = 512;
 
 /// What the edge has found out about a request head.
-struct Read {
+struct Read<'a> {
     client: Client,
-    origin: Option<Arc<ServedOrigin>>,
+    origin: Option<&'a Arc<ServedOrigin>>,
 }
 
 impl Edge {
@@ -77,7 +77,7 @@ impl Edge {
         Outcome::Reply(Box::new(self.gateway.refuse_at_edge(down.req_header(), &ctx.request_id, problem)))
     }
 
-    fn read(&self, down: &Downstream, ctx: &mut Context) -> Result<Read, Problem> {
+    fn read(&self, down: &Downstream, ctx: &mut Context) -> Result<Read<'_>, Problem> {
         let request = down.req_header();
         // Every TCP connection has a peer; without one nobody could be trusted.
         let peer = down.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
@@ -100,7 +100,7 @@ impl Edge {
         let is_for = |host: &Host| trusted || ctx.connection.as_ref().is_none_or(|c| c.is_for(host));
         let origin = self.origin(request, client.host.as_ref(), is_for)?;
         let over_tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        if let Some(served) = &origin {
+        if let Some(served) = origin {
             let fits = match served.origin.scheme {
                 // TLS ended in front of us: only those who may say so are believed.
                 Scheme::Https => over_tls || trusted || peer.to_canonical().is_loopback(),
@@ -120,7 +120,7 @@ impl Edge {
         request: &RequestHeader,
         typed: Option<&Authority>,
         is_for: impl Fn(&Host) -> bool,
-    ) -> Result<Option<Arc<ServedOrigin>>, Problem> {
+    ) -> Result<Option<&Arc<ServedOrigin>>, Problem> {
         let origins = &self.gateway.origins;
         let spelt = hygiene::only_host(&request.uri, &request.headers).filter(|_| typed.is_none());
         let (origin, may_ask) = match spelt.and_then(|host| origins.spelt(host)) {
@@ -134,7 +134,7 @@ impl Edge {
         if origin.is_some() && !may_ask {
             return Err(Problem::Misdirected);
         }
-        Ok(origin.cloned())
+        Ok(origin)
     }
 
     fn is_trusted(&self, peer: IpAddr) -> bool {
@@ -241,12 +241,12 @@ fn is_served_target(request: &RequestHeader) -> bool {
     request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
 }
 
-fn inbound<'a>(request: &'a RequestHeader, read: &'a Read, ctx: &'a Context, body: Bytes) -> Inbound<'a> {
+fn inbound<'a>(request: &'a RequestHeader, read: &'a Read<'_>, ctx: &'a Context, body: Bytes) -> Inbound<'a> {
     Inbound {
         parts: request,
         path: request.uri.path(),
         query: request.uri.query(),
-        origin: read.origin.as_ref(),
+        origin: read.origin,
         request_id: &ctx.request_id,
         body,
     }

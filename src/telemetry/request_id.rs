@@ -1,12 +1,17 @@
 //! The id of one request: on error pages, in the access log, and told to the upstream.
 
+use std::cell::RefCell;
 use std::fmt;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::seal::fill_random;
 
 const RANDOM_BYTES: usize = 16;
+const DIGITS: usize = 2 * RANDOM_BYTES;
+/// Ids that are drawn at once, so that one allocation is enough for them.
+const DRAWN: usize = 32;
 const MAX_BYTES: usize = 64;
 
 /// The id of one request: 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
@@ -31,14 +36,14 @@ impl RequestId {
     /// A fresh id: 128 random bits as 32 hex digits.
     #[must_use]
     pub fn random() -> Self {
-        let mut random = [0; RANDOM_BYTES];
-        fill_random(&mut random);
-        let mut digits = [0; 2 * RANDOM_BYTES];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(random) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
+        let digits = IDS.with_borrow_mut(|ids| {
+            if ids.is_empty() {
+                *ids = draw();
+            }
+            ids.split_to(DIGITS.min(ids.len()))
+        });
         // Hex digits are always a header value.
-        Self(HeaderValue::from_bytes(&digits).unwrap_or(Self::UNREAD.0))
+        Self(HeaderValue::from_maybe_shared(digits).unwrap_or(Self::UNREAD.0))
     }
 
     /// Stands for the id of a request whose head has not been looked at yet.
@@ -71,6 +76,18 @@ impl RequestId {
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+thread_local! {
+    /// Drawn and not given out yet.
+    static IDS: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
+}
+
+/// The digits of some ids.
+fn draw() -> Bytes {
+    let mut random = [0; DRAWN * RANDOM_BYTES];
+    fill_random(&mut random);
+    random.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]).collect()
 }
 
 const fn hex_digit(nibble: u8) -> u8 {

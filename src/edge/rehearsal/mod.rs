@@ -65,7 +65,7 @@ impl Edge {
         } else {
             End::Unread
         };
-        Rehearsal { end, decision: ctx.decision, reason: ctx.reason, route: ctx.route.take() }
+        Rehearsal { end, decision: ctx.decision, reason: ctx.reason, route: ctx.route().cloned() }
     }
 
     /// The head for the upstream, unless the client is answered.

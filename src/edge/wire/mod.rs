@@ -207,7 +207,10 @@ impl Connection {
 
     /// Whether what is written now answers a request that the edge hasn't seen: true once for each.
     fn answers_unseen(&self) -> bool {
-        self.http1.is_some() && !self.announced.swap(true, Ordering::Relaxed)
+        // Looked at before it is changed: a swap costs every write more than all the rest here.
+        self.http1.is_some()
+            && !self.announced.load(Ordering::Relaxed)
+            && !self.announced.swap(true, Ordering::Relaxed)
     }
 
     fn http1(&self) -> Option<MutexGuard<'_, Http1>> {
