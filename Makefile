@@ -50,6 +50,9 @@ test: tools node-projects
 
 # A minute of people sharing connections; optimised, or too little would happen in it.
 golden: tools
+	@for patch in tests/mutants/*.patch; do \
+		git apply --check "$$patch" || { echo "$$patch no longer fits the source: refresh it" >&2; exit 1; }; \
+	done
 	cargo test --profile swift --test golden_invariant
 
 soak: tools
