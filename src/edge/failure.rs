@@ -26,6 +26,7 @@ impl Meaning {
     const fn of(fault: Fault) -> Self {
         match fault {
             Fault::HeadTime | Fault::BodyRate => Self::Client(Problem::RequestTimeout),
+            Fault::HeadSize => Self::Client(Problem::HeadTooLarge),
             Fault::Chunk => Self::Client(Problem::Framing),
         }
     }

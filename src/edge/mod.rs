@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -190,8 +190,11 @@ impl ProxyHttp for Edge {
         // Pingora has turned keep-alive off where framing is doubtful: it is never turned on here. How long a
         // connection is kept, and how long a write may wait, the guard of HTTP/1 knows: a timer of
         // Pingora's for each would cost every request.
-        if down.req_header().version == Version::HTTP_2 {
-            down.set_write_timeout(Some(self.limits.write));
+        match down.req_header().version {
+            Version::HTTP_2 => down.set_write_timeout(Some(self.limits.write)),
+            // It would take an announcement for the answer (RFC 9110 §15.2).
+            Version::HTTP_10 => down.as_downstream_mut().set_ignore_info_resp(true),
+            _ => {}
         }
         Ok(())
     }
@@ -231,8 +234,8 @@ impl ProxyHttp for Edge {
         _digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        // Another attempt sends the body again.
-        ctx.body_received = 0;
+        // Another attempt sends the body again, and waits for another answer.
+        (ctx.body_received, ctx.upstream_time) = (0, None);
         if let Some(opening) = &ctx.opening {
             opening.hold();
         }
@@ -255,7 +258,7 @@ impl ProxyHttp for Edge {
         let shared = down.req_header().version == Version::HTTP_2;
         let alone = matches!(peer.options.alpn, ALPN::H1);
         if shared && alone && !down.as_downstream_mut().is_body_done() {
-            let watch = SlowStreamWatch::start(connection, self.limits.body_rate);
+            let watch = SlowStreamWatch::start(connection, ctx.connection.clone(), self.limits.body_rate);
             ctx.slow_stream =
                 Some(watch.or_err(ErrorType::InternalError, "no descriptor left to watch with")?);
         }
@@ -317,7 +320,7 @@ impl ProxyHttp for Edge {
             connection.switch();
         }
         let now = Stopwatch::start();
-        if let Some(watch) = &ctx.upstream_watch {
+        if let Some(watch) = ctx.upstream_watch.as_ref().filter(|_| !only_announces) {
             ctx.upstream_time.get_or_insert(now.since(watch));
         }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
@@ -330,7 +333,14 @@ impl ProxyHttp for Edge {
                 _ => exchange.leave(),
             };
         }
-        self.write_response(down.req_header(), response, forward)
+        self.write_response(down.req_header(), response, forward)?;
+        if down.req_header().version == Version::HTTP_10
+            && response.remove_header(&TRANSFER_ENCODING).is_some()
+        {
+            // It doesn't know chunks (RFC 9112 §6.1): the end of the connection is the end of the answer.
+            down.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -349,12 +359,15 @@ impl ProxyHttp for Edge {
             let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
             self.upstream_clock.progress(exchange, Stopwatch::start(), between_bytes)
         };
-        match standing {
-            Standing::Runs => Ok(None),
-            // What we have ended looks like the end of a body that has no other.
-            Standing::Expired => {
+        // What we have ended looks like the end of a body that has no other.
+        match (standing, &ctx.slow_stream) {
+            (Standing::Expired, _) => {
                 Err(Error::explain(ErrorType::ReadTimedout, "the upstream fell silent").into_up())
             }
+            (Standing::Runs, Some(watch)) if watch.expired() => {
+                Err(Error::explain(ErrorType::ReadTimedout, "the request came too slowly").into_down())
+            }
+            (Standing::Runs, _) => Ok(None),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http::Version;
-use http::uri::Scheme as HttpScheme;
+use http::uri::{PathAndQuery, Scheme as HttpScheme};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as Downstream;
 
@@ -209,8 +209,15 @@ fn to_origin_form(request: &mut RequestHeader) {
     if hygiene::read_host(&uri, &request.headers).is_err() {
         return;
     }
-    let target = uri.path_and_query().cloned().unwrap_or(http::uri::PathAndQuery::from_static("/"));
-    request.set_uri(http::Uri::from(target));
+    let target = match uri.path_and_query().map(PathAndQuery::as_str) {
+        None | Some("") => Ok(PathAndQuery::from_static("/")),
+        Some(target) if target.starts_with('/') => PathAndQuery::try_from(target),
+        // A query alone: the path is the root (RFC 9112 §3.2.1).
+        Some(target) => PathAndQuery::try_from(format!("/{target}")),
+    };
+    if let Ok(target) = target {
+        request.set_uri(http::Uri::from(target));
+    }
 }
 
 /// Leaves of a request what its line in the log needs. A thousand fields may have come as a thousand
@@ -238,7 +245,9 @@ fn is_served_target(request: &RequestHeader) -> bool {
     } else {
         recovered == Some(request.raw_path())
     };
-    request.raw_path_is_utf8() && uri.path().starts_with('/') && whole
+    // The path of `?x` alone is read as `/`, and another would be sent on.
+    let rooted = uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/'));
+    request.raw_path_is_utf8() && rooted && whole
 }
 
 fn inbound<'a>(request: &'a RequestHeader, read: &'a Read<'_>, ctx: &'a Context, body: Bytes) -> Inbound<'a> {

@@ -1,6 +1,6 @@
 //! What comes back: the upstream's answer, kept from shared caches, with the cookies we owe.
 
-use http::header::{CACHE_CONTROL, SET_COOKIE, TRANSFER_ENCODING, VARY};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING, VARY};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -15,6 +15,10 @@ use crate::route::ResponseCache;
 /// The most 1xx responses before the final one. Each costs us work and the client a head; an hour of
 /// `102 Processing` has fewer.
 const ANNOUNCEMENTS: u32 = 200;
+
+/// What an upstream says of its own connection. `Connection` itself is Pingora's to write.
+const OF_THE_CONNECTION: [HeaderName; 2] =
+    [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")];
 
 /// Whether another response follows: 100 and 103 only announce it, 101 is the answer.
 pub(super) fn only_announces(status: StatusCode) -> bool {
@@ -70,6 +74,9 @@ impl Edge {
 
     fn write_fields(&self, request: &RequestHeader, response: &mut Parts, forward: &Forward) {
         let headers = &mut response.headers;
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
+            drop_hop_by_hop(headers);
+        }
         self.drop_own_cookies(headers, forward);
         if only_announces(response.status) {
             return;
@@ -109,5 +116,24 @@ impl Edge {
         for value in kept {
             headers.append(SET_COOKIE, value);
         }
+    }
+}
+
+/// Removes what is about the connection with the upstream: what its `Connection` names
+/// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)) but for framing, and what is always
+/// meant so.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let is_one = |name: &HeaderName| *name == CONNECTION || OF_THE_CONNECTION.contains(name);
+    if !headers.keys().any(is_one) {
+        return;
+    }
+    let options = headers.get_all(CONNECTION).iter();
+    let options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let named: Vec<_> = options
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .filter(|name| ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name))
+        .collect();
+    for name in named.iter().chain(&OF_THE_CONNECTION) {
+        headers.remove(name);
     }
 }

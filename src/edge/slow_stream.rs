@@ -3,16 +3,23 @@
 //! Several requests share the client's connection there, and Pingora waits for each body without an
 //! end. A watch ends the upstream connection of the one that is too slow. It can tell nothing from
 //! an upstream that takes nothing, so every body begins with some patience, and what has come buys more.
+//!
+//! A request whose answer is through notices nothing of that: Pingora reads what is left of it, and there
+//! is no way to end one stream. Then the client's connection goes, with all that is on it.
 
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use filedescriptor::FileDescriptor;
 use nix::sys::socket::{Shutdown, shutdown};
 
-use super::wire::{BodyRate, Pace};
+use super::wire::{BodyRate, Connection, Pace};
 use crate::clock::Stopwatch;
+
+/// How long a request may take to fail once its upstream connection is gone.
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// Watches one body on its way to an HTTP/1 upstream. Dropping it ends the watch.
 #[derive(Debug)]
@@ -25,6 +32,8 @@ pub(super) struct SlowStreamWatch {
 struct Shared {
     expired: AtomicBool,
     body: Mutex<Body>,
+    /// The connection that the body comes on.
+    client: Option<Arc<Connection>>,
 }
 
 #[derive(Debug)]
@@ -38,14 +47,18 @@ struct Body {
 }
 
 impl SlowStreamWatch {
-    /// Starts watching a body that goes out on this connection, which no other request uses.
+    /// Starts watching a body from `client` that goes out on this connection, which no other request uses.
     ///
     /// # Errors
     /// When there is no descriptor left.
-    pub(super) fn start(connection: RawFd, rate: BodyRate) -> Result<Self, filedescriptor::Error> {
+    pub(super) fn start(
+        connection: RawFd,
+        client: Option<Arc<Connection>>,
+        rate: BodyRate,
+    ) -> Result<Self, filedescriptor::Error> {
         let connection = Some(FileDescriptor::dup(&connection)?);
         let body = Body { pace: Pace::new(rate), since: Stopwatch::start(), connection };
-        let shared = Arc::new(Shared { expired: AtomicBool::new(false), body: Mutex::new(body) });
+        let shared = Arc::new(Shared { expired: AtomicBool::new(false), body: Mutex::new(body), client });
         let task = tokio::spawn(Arc::clone(&shared).watch()).abort_handle();
         Ok(Self { shared, task })
     }
@@ -88,17 +101,20 @@ impl Shared {
                 let mut body = self.body();
                 let left = body.pace.patience().saturating_sub(body.since.elapsed());
                 if left.is_zero() {
-                    if let Some(connection) = body.connection.take() {
-                        self.expired.store(true, Ordering::Release);
-                        if let Err(error) = shutdown(connection.as_raw_fd(), Shutdown::Both) {
-                            tracing::debug!(%error, "the upstream connection was gone already");
-                        }
+                    let Some(connection) = body.connection.take() else { return };
+                    self.expired.store(true, Ordering::Release);
+                    if let Err(error) = shutdown(connection.as_raw_fd(), Shutdown::Both) {
+                        tracing::debug!(%error, "the upstream connection was gone already");
                     }
-                    return;
+                    break;
                 }
                 left
             };
             tokio::time::sleep(left).await;
+        }
+        tokio::time::sleep(NOTICED).await;
+        if let Some(client) = &self.client {
+            client.give_up();
         }
     }
 }
@@ -107,7 +123,6 @@ impl Shared {
 mod tests {
     use std::io::Read as _;
     use std::os::unix::net::UnixStream;
-    use std::time::Duration;
 
     use super::*;
 
@@ -122,7 +137,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn ends_the_connection_of_a_body_that_stalls() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
+        let watch = SlowStreamWatch::start(ours.as_raw_fd(), None, RATE).unwrap();
         watch.received(100);
         assert!(ends(theirs, Duration::from_secs(20)).await);
         assert!(watch.expired());
@@ -131,10 +146,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn leaves_alone_what_has_come_fast_or_whole() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let watch = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
+        let watch = SlowStreamWatch::start(ours.as_raw_fd(), None, RATE).unwrap();
         watch.received(100_000);
         assert!(!ends(theirs.try_clone().unwrap(), Duration::from_millis(500)).await);
-        let whole = SlowStreamWatch::start(ours.as_raw_fd(), RATE).unwrap();
+        let whole = SlowStreamWatch::start(ours.as_raw_fd(), None, RATE).unwrap();
         whole.disarm();
         assert!(!ends(theirs, Duration::from_millis(500)).await);
         assert!(!watch.expired() && !whole.expired());

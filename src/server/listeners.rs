@@ -100,6 +100,9 @@ pub(super) fn add(
     Ok(all)
 }
 
+/// Bytes of an answer that wait in one HTTP/2 stream until the connection takes them.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+
 /// The edge as an application of Pingora's.
 fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     let mut options = HttpServerOptions::default();
@@ -113,6 +116,8 @@ fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     // own check, whose answer takes the cookies from the browser, must come first.
     let head = 2 * limits.head_size + 32 * (limits.head_fields + 64);
     h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
+    // What a stream's client may leave lying here: its window can be set to gigabytes.
+    h2.max_send_buffer_size(H2_SEND_BUFFER);
     proxy.h2_options = Some(h2);
     proxy
 }

@@ -94,10 +94,7 @@ impl Unwritten {
             identities.flat_map(|it| claims.iter().enumerate().map(move |c| (it, c)))
         {
             let Some(value) = identity.claims.get(path) else { continue };
-            let length = match value {
-                Value::String(text) => self.put_value(text),
-                other => self.put_value(&other.to_string()),
-            };
+            let length = self.put_value(value);
             self.claims.push(Claim { index, length });
         }
         self.lines.push(Facts {
@@ -116,10 +113,15 @@ impl Unwritten {
         });
     }
 
-    fn put_value(&mut self, value: &str) -> usize {
-        let value = bounded(value, MAX_CLAIM);
-        self.texts.push_str(value);
-        value.len()
+    fn put_value(&mut self, value: &Value) -> usize {
+        let before = self.texts.len();
+        let mut text = Cut { text: &mut self.texts, left: MAX_CLAIM };
+        // It ends with an error where it is cut: of a long list no more is written out than that.
+        let _ = match value {
+            Value::String(value) => text.write_str(value),
+            other => write!(text, "{other}"),
+        };
+        self.texts.len() - before
     }
 
     /// Appends every line with its line feed, and forgets them. `names` are the claims that it was given.
@@ -145,6 +147,25 @@ impl Unwritten {
         self.lines.shrink_to(KEPT_LINES);
         self.claims.shrink_to(KEPT_LINES);
         self.texts.shrink_to(KEPT_LINES * MAX_HOST);
+    }
+}
+
+/// Text that takes no more than so many bytes.
+struct Cut<'a> {
+    text: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let taken = bounded(text, self.left);
+        self.text.push_str(taken);
+        self.left -= taken.len();
+        if taken.len() == text.len() {
+            return Ok(());
+        }
+        self.left = 0;
+        Err(fmt::Error)
     }
 }
 
@@ -182,7 +203,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// One object. Written by hand: every request pays for it.
+    /// One object. Written by hand: there is one for every request.
     fn write_json<'c>(&self, json: &mut Json<'_>, identity: impl Iterator<Item = (&'c str, &'c str)>) {
         let facts = &self.facts;
         json.own(r#"{"time":""#, Time::of(facts.time).as_str(), "\"");
@@ -513,6 +534,15 @@ mod tests {
         let line = lines(LogFormat::Json, "h", "/", &["long"]);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["identity"]["long"].as_str().unwrap().len(), 256);
+    }
+
+    #[test]
+    fn of_a_long_list_no_more_is_put_by_than_is_written() {
+        let claims = serde_json::json!({ "sub": "7f3a", "groups": vec!["é".repeat(9); 100_000] });
+        let identity = Identity { claims: Claims::new(claims.as_object().unwrap().clone()), ..identity() };
+        let mut unwritten = Unwritten::default();
+        assert_eq!(unwritten.put_value(identity.claims.get(&ClaimPath::new("groups")).unwrap()), 256);
+        assert_eq!(unwritten.texts.len(), 256);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{AccessOutput, ClientAddress, Config, RequestId};
 use crate::clock::Timestamp;
 use crate::identity::{ClaimPath, Identity};
 
-/// Lines that may wait for standard output; about 16 MiB.
+/// Lines that may wait for standard output; of usual length about 8 MiB.
 const QUEUED_LINES: usize = 32 * 1024;
 /// How long closing waits for standard output.
 const PATIENCE: Duration = Duration::from_secs(1);

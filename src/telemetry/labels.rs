@@ -100,6 +100,8 @@ labels! {
     ConnectionEnd {
         /// No whole request head came in time.
         HeadTimeout => "head_timeout",
+        /// A request head was far over its limit before it was whole.
+        HeadSize => "head_size",
         /// A request body came too slowly.
         BodyRate => "body_rate",
         /// A chunk of a request body wasn't one.

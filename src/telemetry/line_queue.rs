@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long lines wait for more.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that may wait, however few lines they are.
+/// Bytes that may wait, however few lines they are. Written out they may become some times as many.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// A buffer that has grown larger in a rush is given back.
 const KEPT_BYTES: usize = 256 * 1024;
@@ -123,13 +123,26 @@ impl<T: Default + Send + 'static> LineQueue<T> {
     }
 }
 
+/// Ends the writer, in whatever way it goes: lines to come are dropped, and what waits is lost.
+struct End<'a, T: Default>(&'a Shared<T>);
+
+impl<T: Default> Drop for End<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.writer = Writer::Ended;
+        self.0.dropped.fetch_add(state.lines as u64, Ordering::Relaxed);
+        self.0.ended.notify_all();
+    }
+}
+
 impl<T: Default> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing can panic under the lock; a poisoned one still holds whole lines.
+        // Nothing panics under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_to(&self, mut output: impl Write, render: impl Fn(&mut T, &mut Vec<u8>)) {
+        let _end = End(self);
         let (mut taken, mut text) = (T::default(), Vec::new());
         loop {
             let lines = self.take(&mut taken);
@@ -143,8 +156,6 @@ impl<T: Default> Shared<T> {
             text.shrink_to(KEPT_BYTES);
             self.lock().lines -= lines;
         }
-        self.lock().writer = Writer::Ended;
-        self.ended.notify_all();
     }
 
     /// Waits for lines and for a few more, and moves them to the empty `taken`. None are left when

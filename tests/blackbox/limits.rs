@@ -3,7 +3,7 @@
 use reqwest::Version;
 use rstest::rstest;
 
-use crate::support::raw::{Closed, exchange};
+use crate::support::raw::{Closed, Raw, exchange};
 use crate::support::site::Site;
 
 const KIB: usize = 1024;
@@ -106,4 +106,25 @@ fn the_same_holds_over_http2() {
     assert_eq!(ask("/public/x", &[("x-large", "x".repeat(65 * KIB))]), 431);
     assert_eq!(ask(&format!("/public/{}", "x".repeat(16 * KIB)), &[]), 414);
     assert_eq!(site.upstream.requests().len(), 2);
+}
+
+#[test]
+fn a_head_that_grows_without_an_end_is_cut_off() {
+    let site = Site::start();
+    let mut raw = Raw::connect(site.gateway.port());
+    // Twice what a head and its target may have.
+    raw.send("GET /public/x HTTP/1.1\r\nX-Large: ");
+    let mut sent = 0;
+    let answer = loop {
+        raw.send("x".repeat(8 * KIB));
+        sent += 8;
+        if sent >= 160 {
+            break raw.response();
+        }
+    };
+    assert_eq!(answer.expect("an answer").status, 431);
+    assert_eq!(raw.rest().1, Closed::Yes);
+    let metrics = site.gateway.admin("/metrics").expect("metrics").text();
+    assert!(metrics.contains("vestibule_connections_closed_total{reason=\"head_size\"} 1\n"), "{metrics}");
+    site.upstream.saw_nothing();
 }

@@ -286,3 +286,21 @@ fn the_longest_path_decides_and_its_methods_are_final() {
     assert!(refused.fields.text("allow").contains("GET"), "{}", refused.everything());
     assert_eq!(site.upstream.requests().len(), 3);
 }
+
+/// `?x` has an empty path: it would be decided on as the root, and sent on as it is.
+#[test]
+fn a_query_without_a_path_is_refused_or_becomes_the_roots() {
+    let site = Site::start();
+    let host = site.gateway.host();
+    let asked = |target: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        exchange(site.gateway.port(), head).status()
+    };
+    assert_eq!(asked("?x=1"), 400);
+    site.upstream.saw_nothing();
+    let browser = site.signed_in();
+    let head =
+        format!("GET http://{host}?x=1 HTTP/1.1\r\nHost: {host}\r\n{}\r\n", site.session_line(&browser));
+    assert_eq!(exchange(site.gateway.port(), head).status(), 200);
+    assert_eq!(site.upstream.last("/").request.target, "/?x=1");
+}

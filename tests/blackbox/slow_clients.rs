@@ -352,3 +352,22 @@ fn an_http2_body_that_stops_is_answered_408() {
     tls.write_all(&frame(1, 4 | 1, 3, &post(&house.site.gateway.host(), "/public/next"))).unwrap();
     eventually("the next request", || house.site.upstream.requests_to("/public/next").pop());
 }
+
+#[test]
+fn an_http2_body_that_stops_behind_its_answer_costs_the_connection() {
+    let house = House::open();
+    house.site.upstream.at("/public/early", Behaviour::Early413);
+    let mut tls = house.speak("h2");
+    let block = post(&house.site.gateway.host(), "/public/early");
+    let begin = [PREFACE, &frame(4, 0, 0, &[]), &frame(1, 4, 1, &block), &frame(0, 0, 1, b"hello")].concat();
+    let watch = Stopwatch::start();
+    tls.write_all(&begin).unwrap();
+    // The rate's second, and five more in which a request whose answer isn't through would have failed.
+    all_from(tls);
+    let elapsed = watch.elapsed();
+    assert!(elapsed > Duration::from_secs(5) && elapsed < Duration::from_secs(16), "{elapsed:?}");
+    eventually("the request's end", || {
+        let metrics = house.site.gateway.admin("/metrics")?.text();
+        metrics.contains("vestibule_requests_in_flight 0\n").then_some(())
+    });
+}

@@ -109,3 +109,34 @@ fn a_request_that_comes_at_that_moment_is_served(#[values("GET", "POST")] method
     }
     assert!(idle.try_iter().count() > 10, "too few were ended to say anything");
 }
+
+#[test]
+fn an_announcement_is_no_answer_and_an_upload_behind_it_has_its_time() {
+    const PIECES: usize = 15;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let takes_its_time = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(connection.try_clone().unwrap());
+        read_head(&mut reader).unwrap();
+        connection.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        let mut body = vec![0; PIECES];
+        reader.read_exact(&mut body).unwrap();
+        connection.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").unwrap();
+    });
+    let site = site(&url, &json!({ "first_byte": "1s", "between_bytes": "1s" }));
+    let mut raw = Raw::connect(site.gateway.port());
+    raw.send(format!(
+        "PUT /public/x HTTP/1.1\r\nHost: {}\r\nContent-Length: {PIECES}\r\nExpect: 100-continue\r\n\r\n",
+        site.gateway.host()
+    ));
+    let announced = b"HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(raw.bytes(announced.len()), announced);
+    // Longer than the answer may take to begin once all has been sent.
+    for _ in 0..PIECES {
+        thread::sleep(Duration::from_millis(200));
+        raw.send("x");
+    }
+    assert_eq!(raw.response().expect("an answer").status, 201, "{}", site.gateway.logs());
+    takes_its_time.join().unwrap();
+}

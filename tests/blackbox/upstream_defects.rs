@@ -120,3 +120,43 @@ fn broken_chunks_are_never_whole(#[case] bytes: &[u8]) {
     }
     assert_eq!(site.gateway.ask("GET /public/next", "").json()["target"], "/public/next");
 }
+
+/// Everything that comes back for a request of an HTTP/1.0 client that would keep its connection.
+fn said_to_http_1_0(bytes: &[u8]) -> String {
+    let site = Site::start();
+    site.upstream.at("/public/new", Behaviour::Says(bytes.to_vec()));
+    let mut raw = Raw::connect(site.gateway.port());
+    raw.send(format!(
+        "GET /public/new HTTP/1.0\r\nHost: {}\r\nConnection: keep-alive\r\n\r\n",
+        site.gateway.host()
+    ));
+    let said: String = raw.bytes(10_000).into_iter().map(char::from).collect();
+    said.to_lowercase()
+}
+
+#[rstest]
+#[case::chunks(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")]
+#[case::an_announcement(
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+)]
+fn an_http_1_0_client_gets_what_it_can_read(#[case] bytes: &[u8]) {
+    let said = said_to_http_1_0(bytes);
+    assert!(said.starts_with("http/1.1 200"), "{said}");
+    assert!(said.ends_with("\r\n\r\nhello"), "{said}");
+    assert!(!said.contains("transfer-encoding") && !said.contains("early hints"), "{said}");
+}
+
+#[test]
+fn what_an_upstream_says_of_its_own_connection_stays_here() {
+    let site = Site::start();
+    let said =
+        b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop, content-length\r\nKeep-Alive: timeout=300\r\n\
+        Proxy-Connection: keep-alive\r\nX-Hop: 1\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok";
+    site.upstream.at("/public/hop", Behaviour::Says(said.to_vec()));
+    let response = site.gateway.ask("GET /public/hop", "");
+    assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+    for gone in ["keep-alive", "proxy-connection", "x-hop"] {
+        assert!(!response.fields.has(gone), "{}", response.everything());
+    }
+    assert!(response.fields.has("x-kept") && response.fields.has("content-length"));
+}

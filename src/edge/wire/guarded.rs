@@ -31,6 +31,10 @@ use crate::telemetry::metrics::Metrics;
 const HEAD_TIME_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// The same to one that is far too large.
+const HEAD_TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// A client's stream under guard.
 pub(super) struct Guarded {
     stream: Stream,
@@ -88,11 +92,17 @@ impl Guarded {
 
     fn read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
+        if self.connection.given_up.load(Ordering::Acquire) {
+            return Poll::Ready(Err(Fault::BodyRate.into()));
+        }
         let before = buf.filled().len();
         let in_time = match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => frames.pass(buf.filled().get(before..).unwrap_or_default()),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => match frames.due() {
+                _ if self.connection.is_given_up_after(cx.waker()) => {
+                    return Poll::Ready(Err(Fault::BodyRate.into()));
+                }
                 None => return Poll::Pending,
                 Some(due) => {
                     ready!(self.alarm.poll(due, cx));
@@ -132,7 +142,7 @@ impl Guarded {
                 Gate::Ended(Some(fault @ (Fault::Chunk | Fault::BodyRate))) => {
                     return Poll::Ready(Err(fault.into()));
                 }
-                Gate::Ended(Some(Fault::HeadTime) | None) => return Poll::Ready(Ok(())),
+                Gate::Ended(Some(Fault::HeadTime | Fault::HeadSize) | None) => return Poll::Ready(Ok(())),
             }
             let before = buf.filled().len();
             if http1.has_held() {
@@ -157,8 +167,10 @@ impl Guarded {
             }
             if let Some(fault) = http1.fault() {
                 metrics.connection_closed(fault.into());
-                if fault == Fault::HeadTime && http1.has_begun() {
-                    refuse_head(stream, cx);
+                match fault {
+                    Fault::HeadTime if http1.has_begun() => refuse_head(stream, cx, HEAD_TIME_OUT),
+                    Fault::HeadSize => refuse_head(stream, cx, HEAD_TOO_LARGE),
+                    Fault::HeadTime | Fault::BodyRate | Fault::Chunk => {}
                 }
             }
             if buf.filled().len() > before {
@@ -207,9 +219,9 @@ impl Guarded {
 }
 
 /// Says why, if the client takes it at once: nobody waits for a client that is too slow.
-fn refuse_head(stream: &mut Stream, cx: &mut Context<'_>) {
+fn refuse_head(stream: &mut Stream, cx: &mut Context<'_>, answer: &[u8]) {
     let mut stream = Pin::new(stream);
-    if matches!(stream.as_mut().poll_write(cx, HEAD_TIME_OUT), Poll::Ready(Ok(_))) {
+    if matches!(stream.as_mut().poll_write(cx, answer), Poll::Ready(Ok(_))) {
         let _ = stream.poll_flush(cx);
     }
 }

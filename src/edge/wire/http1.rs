@@ -21,11 +21,16 @@ const MOST_BEHIND: usize = 64 * 1024;
 /// State of one connection.
 pub(super) struct Http1 {
     head_time: Duration,
+    /// Bytes of a head after which no more of it is taken: the edge would refuse it, and until it is whole
+    /// Pingora parses all of it anew at every read.
+    most_head: usize,
     body_rate: BodyRate,
     idle: Duration,
     place: Place,
     /// A byte of the head has come: the client waits for an answer.
     begun: bool,
+    /// Bytes of the head so far, without those that made it whole.
+    head_bytes: usize,
     /// How the last request line came.
     request_line: RequestLine,
     /// Bytes that have come and that Pingora may not have yet.
@@ -89,14 +94,16 @@ pub(super) enum Gate {
 impl Http1 {
     /// A connection accepted now.
     pub(super) fn new(limits: &Limits, now: Instant) -> Self {
-        let Limits { head_time, body_rate, idle, .. } = *limits;
+        let Limits { head_time, head_size, target, body_rate, idle, .. } = *limits;
         let place = Place::Head { end: HeadEnd::default(), due: now.checked_add(head_time), idle: None };
         Self {
             head_time,
+            most_head: (head_size + target).saturating_mul(2),
             body_rate,
             idle,
             place,
             begun: false,
+            head_bytes: 0,
             request_line: RequestLine::Plain,
             held: BytesMut::new(),
         }
@@ -151,9 +158,12 @@ impl Http1 {
                     self.place = Place::HeadRead { due: *due };
                     return length;
                 }
+                self.head_bytes += bytes.len();
                 let now = Instant::now();
-                if *due.get_or_insert(now + self.head_time) <= now {
-                    self.place = Place::Ended(Some(Fault::HeadTime));
+                let in_time = *due.get_or_insert(now + self.head_time) > now;
+                if !in_time || self.head_bytes > self.most_head {
+                    let fault = if in_time { Fault::HeadSize } else { Fault::HeadTime };
+                    self.place = Place::Ended(Some(fault));
                     return 0;
                 }
                 bytes.len()
@@ -257,7 +267,7 @@ impl Http1 {
     pub(super) fn request_over(&mut self) {
         self.place = match self.place {
             Place::Behind if self.held.is_empty() => {
-                self.begun = false;
+                (self.begun, self.head_bytes) = (false, 0);
                 Place::Head { end: HeadEnd::default(), due: None, idle: None }
             }
             Place::Ended(fault) => Place::Ended(fault),

@@ -25,7 +25,9 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
+use futures_util::task::AtomicWaker;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
@@ -69,6 +71,8 @@ impl Wire {
             server_name,
             announced: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
             introduced: OnceLock::new(),
             http1,
         };
@@ -109,6 +113,10 @@ pub(super) struct Connection {
     announced: AtomicBool,
     /// A write of an HTTP/1 connection has to wait.
     blocked: AtomicBool,
+    /// Nothing more is read from the client.
+    given_up: AtomicBool,
+    /// Who reads from an HTTP/2 connection, while there is nothing to read.
+    reader: AtomicWaker,
     /// What upstreams have been told of the client, if it stays as it was.
     introduced: OnceLock<Introduction>,
     /// What is known of an HTTP/1 connection.
@@ -162,6 +170,13 @@ impl Connection {
         }
     }
 
+    /// Ends an HTTP/2 connection, with all that is under way on it: one of its streams can't be ended by
+    /// itself.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
     /// Why no more of the request comes, if that is the guard's doing.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.http1().and_then(|http1| http1.fault())
@@ -211,6 +226,12 @@ impl Connection {
         self.http1.is_some()
             && !self.announced.load(Ordering::Relaxed)
             && !self.announced.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it has been given up; if it is later, `waker` is woken.
+    fn is_given_up_after(&self, waker: &Waker) -> bool {
+        self.reader.register(waker);
+        self.given_up.load(Ordering::Acquire)
     }
 
     fn http1(&self) -> Option<MutexGuard<'_, Http1>> {
@@ -272,6 +293,9 @@ pub(super) enum Fault {
     /// A head wasn't whole in time.
     #[error("a request head was not whole in time")]
     HeadTime,
+    /// A head is far larger than any that is served.
+    #[error("a request head was too large")]
+    HeadSize,
     /// A body came too slowly.
     #[error("a request body came too slowly")]
     BodyRate,
@@ -284,7 +308,7 @@ impl From<Fault> for io::Error {
     fn from(fault: Fault) -> Self {
         let kind = match fault {
             Fault::HeadTime | Fault::BodyRate => io::ErrorKind::TimedOut,
-            Fault::Chunk => io::ErrorKind::InvalidData,
+            Fault::HeadSize | Fault::Chunk => io::ErrorKind::InvalidData,
         };
         Self::new(kind, fault)
     }
@@ -294,6 +318,7 @@ impl From<Fault> for ConnectionEnd {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::HeadTime => Self::HeadTimeout,
+            Fault::HeadSize => Self::HeadSize,
             Fault::BodyRate => Self::BodyRate,
             Fault::Chunk => Self::Chunk,
         }
