@@ -284,7 +284,7 @@ impl ProxyHttp for Edge {
     ) -> pingora::Result<()> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if let Some(exchange) =
-            ctx.exchange.as_ref().filter(|_| ctx.upstream_time.is_none() && body.is_some())
+            ctx.exchange.as_mut().filter(|_| ctx.upstream_time.is_none() && body.is_some())
         {
             let (first_byte, _) = peer::patience(&forward.route.upstream, ctx.traits);
             self.upstream_clock.progress(exchange, Stopwatch::start(), first_byte);
@@ -324,7 +324,7 @@ impl ProxyHttp for Edge {
             ctx.upstream_time.get_or_insert(now.since(watch));
         }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
-        if let Some(exchange) = ctx.exchange.as_ref().filter(|_| !only_announces) {
+        if let Some(exchange) = ctx.exchange.as_mut().filter(|_| !only_announces) {
             match ctx.connection {
                 Some(_) if down.req_header().version != Version::HTTP_2 => {
                     let (_, between_bytes) = peer::patience(&forward.route.upstream, ctx.traits);
@@ -345,13 +345,15 @@ impl ProxyHttp for Edge {
 
     fn response_body_filter(
         &self,
-        _down: &mut Downstream,
+        down: &mut Downstream,
         _body: &mut Option<Bytes>,
         end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
-        let Some(exchange) = &ctx.exchange else { return Ok(None) };
-        let standing = if end {
+        let Some(exchange) = &mut ctx.exchange else { return Ok(None) };
+        let standing = if end && down.as_downstream_mut().is_body_done() {
+            exchange.standing()
+        } else if end {
             // Whole: what may still be sent of the request is timed elsewhere.
             exchange.leave()
         } else {

@@ -34,7 +34,8 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 /// # Errors
 /// When the upstream's name has never been resolved.
 pub(super) fn of(upstream: &Upstream, version: Version, traits: Traits) -> pingora::Result<Box<HttpPeer>> {
-    let Some(address) = upstream.server.address.load_full() else {
+    let address = upstream.server.address.load();
+    let Some(address) = address.as_deref() else {
         return Err(Error::explain(NO_ADDRESS, "the upstream's name has no address").into_up());
     };
     let Some(prepared) = upstream.prepared.get_or_make(|| prepare(upstream)) else {

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::clock::Stopwatch;
 
 /// How often the places are looked at: a limit is kept with this much to spare.
 const LOOK: Duration = Duration::from_millis(50);
+/// From here on a limit may also be shorter by as much: most answers come whole at once, and needn't tell
+/// their place of each part.
+const LENIENT: Duration = Duration::from_secs(1);
 
 /// All places of one edge.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ struct Place {
     /// What the kernel calls the socket, and never another: by the time that it is overdue the number may
     /// be somebody else's.
     cookie: u64,
+    /// It was overdue while a request waited. Nothing comes after that.
+    expired: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -89,6 +95,8 @@ pub(super) struct Exchange {
     turn: u64,
     /// It has been said how long the connection may wait for the next request.
     over: bool,
+    /// What the place was told last, and when.
+    told: (Duration, Duration),
 }
 
 /// How an exchange stands.
@@ -117,7 +125,8 @@ impl UpstreamClock {
         limit: Duration,
         client: Option<Arc<Connection>>,
     ) -> Result<Exchange, Unusable> {
-        let due = Due::Answer { by: now.since(&self.running) + limit, limit, client };
+        let now = now.since(&self.running);
+        let due = Due::Answer { by: now + limit, limit, client };
         if reused {
             // Under the lock, so that the connection isn't ended meanwhile.
             let places = self.places();
@@ -125,16 +134,22 @@ impl UpstreamClock {
             let mut state = place.state();
             state.turn += 1;
             state.due = due;
-            return Ok(Exchange { place: Arc::clone(place), turn: state.turn, over: false });
+            return Ok(Exchange {
+                place: Arc::clone(place),
+                turn: state.turn,
+                over: false,
+                told: (limit, now),
+            });
         }
         let cookie = SockRef::from(&dup(number)?).cookie()?;
-        let place = Arc::new(Place { number, cookie, state: Mutex::new(State { turn: 0, due }) });
+        let state = Mutex::new(State { turn: 0, due });
+        let place = Arc::new(Place { number, cookie, expired: AtomicBool::new(false), state });
         let mut places = self.places();
         places.by_number.insert(number, Arc::clone(&place));
         if !std::mem::replace(&mut places.watched, true) {
             tokio::spawn(Arc::clone(self).watch());
         }
-        Ok(Exchange { place, turn: 0, over: false })
+        Ok(Exchange { place, turn: 0, over: false, told: (limit, now) })
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -156,10 +171,17 @@ impl UpstreamClock {
     }
 
     /// More has come, or gone out: as long again may pass.
-    pub(super) fn progress(&self, exchange: &Exchange, now: Stopwatch, limit: Duration) -> Standing {
+    pub(super) fn progress(&self, exchange: &mut Exchange, now: Stopwatch, limit: Duration) -> Standing {
+        let now = now.since(&self.running);
+        let (told, since) = exchange.told;
+        if told == limit && limit >= LENIENT && now.saturating_sub(since) < LOOK {
+            // The same, but for a moment.
+            return exchange.standing();
+        }
+        exchange.told = (limit, now);
         exchange.change(|due| {
             if let Due::Answer { by, limit: current, .. } = due {
-                (*by, *current) = (now.since(&self.running) + limit, limit);
+                (*by, *current) = (now + limit, limit);
             }
         })
     }
@@ -172,6 +194,11 @@ impl UpstreamClock {
 }
 
 impl Exchange {
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        if self.place.expired.load(Ordering::Acquire) { Standing::Expired } else { Standing::Runs }
+    }
+
     /// From here on somebody else looks after the answer.
     pub(super) fn leave(&self) -> Standing {
         self.change(|due| *due = Due::Nothing)
@@ -226,12 +253,17 @@ impl Place {
             Due::Nothing => None,
             Due::Expired => return false,
         };
+        if matches!(after, Some(Due::Expired)) {
+            // Before the end shows in what is read.
+            self.expired.store(true, Ordering::Release);
+        }
         match after.map(|after| (after, self.end())) {
             Some((after, Ok(()))) => {
                 state.due = after;
                 false
             }
             Some((_, Err(error))) => {
+                self.expired.store(false, Ordering::Release);
                 tracing::warn!(%error, "an upstream connection is overdue and can't be ended yet");
                 true
             }
@@ -312,11 +344,11 @@ mod tests {
     #[tokio::test]
     async fn what_comes_in_time_gives_more_of_it() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
-        let exchange = begin(&clock, &ours, SHORT);
-        clock.progress(&exchange, Stopwatch::start(), LONG);
+        let mut exchange = begin(&clock, &ours, SHORT);
+        clock.progress(&mut exchange, Stopwatch::start(), LONG);
         looked_twice().await;
         assert!(!exchange.expired() && is_open(&ours, &theirs));
-        clock.progress(&exchange, Stopwatch::start(), SHORT);
+        clock.progress(&mut exchange, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(exchange.expired());
     }
@@ -324,9 +356,9 @@ mod tests {
     #[tokio::test]
     async fn what_somebody_else_times_is_left_alone() {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
-        let exchange = begin(&clock, &ours, SHORT);
+        let mut exchange = begin(&clock, &ours, SHORT);
         exchange.leave();
-        clock.progress(&exchange, Stopwatch::start(), SHORT);
+        clock.progress(&mut exchange, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(!exchange.expired() && is_open(&ours, &theirs));
     }
@@ -359,15 +391,15 @@ mod tests {
         let (clock, (ours, theirs)) = (UpstreamClock::new(), UnixStream::pair().unwrap());
         let mut first = begin(&clock, &ours, LONG);
         clock.keep(&mut first, Stopwatch::start(), LONG);
-        let next = clock.begin(ours.as_raw_fd(), true, Stopwatch::start(), LONG, None).unwrap();
+        let mut next = clock.begin(ours.as_raw_fd(), true, Stopwatch::start(), LONG, None).unwrap();
         // What the first says late is of no account.
         clock.keep(&mut first, Stopwatch::start(), SHORT);
-        clock.progress(&first, Stopwatch::start(), SHORT);
+        clock.progress(&mut first, Stopwatch::start(), SHORT);
         first.leave();
         drop(first);
         looked_twice().await;
         assert!(!next.expired() && is_open(&ours, &theirs));
-        clock.progress(&next, Stopwatch::start(), SHORT);
+        clock.progress(&mut next, Stopwatch::start(), SHORT);
         looked_twice().await;
         assert!(next.expired());
     }

@@ -148,7 +148,7 @@ impl<A: ServerApp + Send + Sync + 'static> Door<A> {
                 let http2 = matches!(transport.selected_alpn_proto(), Some(ALPN::H2));
                 let _lingering = http2.then(|| entrance.traffic.linger());
                 let server_name = transport.server_name().map(str::to_owned);
-                let mut stream = Some(entrance.wire.guard(Box::new(transport), server_name.as_deref()));
+                let mut stream = Some(entrance.wire.guard(transport, server_name.as_deref()));
                 while let Some(next) = stream.take() {
                     stream = app.process_new(next, &shutdown).await;
                 }

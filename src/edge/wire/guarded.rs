@@ -13,7 +13,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,8 +36,8 @@ const HEAD_TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A client's stream under guard.
-pub(super) struct Guarded {
-    stream: Stream,
+pub(super) struct Guarded<S> {
+    stream: S,
     connection: Arc<Connection>,
     /// Carries the connection to the phases of each request.
     digest: Arc<ProxyDigest>,
@@ -66,14 +66,9 @@ enum Taken {
     Part,
 }
 
-impl Guarded {
+impl<S: IO> Guarded<S> {
     /// A guard over a connection that speaks HTTP/2 if there are `frames`, HTTP/1 if not.
-    pub(super) fn new(
-        stream: Stream,
-        connection: Arc<Connection>,
-        frames: Option<Frames>,
-        wire: &Wire,
-    ) -> Self {
+    pub(super) fn new(stream: S, connection: Arc<Connection>, frames: Option<Frames>, wire: &Wire) -> Self {
         // Pingora means it for the answer of a CONNECT proxy; there was none.
         let (parts, ()) = http::Response::new(()).into_parts();
         let user_data: Box<dyn std::any::Any + Send + Sync> = Box::new(Arc::clone(&connection));
@@ -135,6 +130,7 @@ impl Guarded {
                         return Poll::Ready(Ok(()));
                     }
                     http1.hold(behind.filled());
+                    connection.tell(&http1);
                     continue;
                 }
                 // Nobody wakes this read; the end of the request does away with it.
@@ -147,6 +143,7 @@ impl Guarded {
             let before = buf.filled().len();
             if http1.has_held() {
                 http1.release(buf.remaining(), |bytes| buf.put_slice(bytes));
+                connection.tell(&http1);
             } else if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(cx, buf) {
                 read?;
                 let fresh = buf.filled().get(before..).unwrap_or_default();
@@ -158,6 +155,7 @@ impl Guarded {
                     http1.hold(rest);
                     buf.set_filled(before + passed);
                 }
+                connection.tell(&http1);
             } else {
                 let due = http1.waits();
                 *heeds_writes = http1.heeds_writes();
@@ -219,21 +217,21 @@ impl Guarded {
 }
 
 /// Says why, if the client takes it at once: nobody waits for a client that is too slow.
-fn refuse_head(stream: &mut Stream, cx: &mut Context<'_>, answer: &[u8]) {
+fn refuse_head(stream: &mut impl IO, cx: &mut Context<'_>, answer: &[u8]) {
     let mut stream = Pin::new(stream);
     if matches!(stream.as_mut().poll_write(cx, answer), Poll::Ready(Ok(_))) {
         let _ = stream.poll_flush(cx);
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: IO> AsyncRead for Guarded<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.frames.is_some() { this.read_http2(cx, buf) } else { this.read_http1(cx, buf) }
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: IO> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.writes();
@@ -270,7 +268,7 @@ impl AsyncWrite for Guarded {
     }
 }
 
-impl std::fmt::Debug for Guarded {
+impl<S: IO> std::fmt::Debug for Guarded<S> {
     /// The stream alone: what a client has sent is nobody's business.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Guarded").field(&self.stream).finish()
@@ -278,19 +276,19 @@ impl std::fmt::Debug for Guarded {
 }
 
 #[async_trait]
-impl Shutdown for Guarded {
+impl<S: IO> Shutdown for Guarded<S> {
     async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut *self.stream).await;
+        Shutdown::shutdown(&mut self.stream).await;
     }
 }
 
-impl UniqueID for Guarded {
+impl<S: IO> UniqueID for Guarded<S> {
     fn id(&self) -> UniqueIDType {
         self.stream.id()
     }
 }
 
-impl Ssl for Guarded {
+impl<S: IO> Ssl for Guarded<S> {
     fn get_ssl(&self) -> Option<&TlsRef> {
         self.stream.get_ssl()
     }
@@ -304,7 +302,7 @@ impl Ssl for Guarded {
     }
 }
 
-impl GetTimingDigest for Guarded {
+impl<S: IO> GetTimingDigest for Guarded<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.stream.get_timing_digest()
     }
@@ -318,7 +316,7 @@ impl GetTimingDigest for Guarded {
     }
 }
 
-impl GetProxyDigest for Guarded {
+impl<S: IO> GetProxyDigest for Guarded<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         Some(Arc::clone(&self.digest))
     }
@@ -328,7 +326,7 @@ impl GetProxyDigest for Guarded {
     }
 }
 
-impl GetSocketDigest for Guarded {
+impl<S: IO> GetSocketDigest for Guarded<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_socket_digest()
     }
@@ -339,4 +337,4 @@ impl GetSocketDigest for Guarded {
 }
 
 /// Nothing is peeked at: it would pass the guard.
-impl Peek for Guarded {}
+impl<S: IO> Peek for Guarded<S> {}

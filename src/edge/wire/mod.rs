@@ -31,7 +31,7 @@ use futures_util::task::AtomicWaker;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
-use pingora::protocols::{ALPN, Digest, Stream};
+use pingora::protocols::{ALPN, Digest, IO, Stream};
 use tokio::time::Instant;
 
 use super::Limits;
@@ -63,13 +63,14 @@ impl Wire {
     /// The stream that Pingora is to read in place of this one, whose handshake, if any, asked for
     /// `server_name`. Its time begins now.
     #[must_use]
-    pub fn guard(&self, stream: Stream, server_name: Option<&str>) -> Stream {
+    pub fn guard(&self, stream: impl IO + 'static, server_name: Option<&str>) -> Stream {
         let now = Instant::now();
         let (head_time, body_rate) = (self.limits.head_time, self.limits.body_rate);
         let server_name = ServerName::read(server_name);
         let connection = |http1| Connection {
             server_name,
             announced: AtomicBool::new(false),
+            said: Said::default(),
             blocked: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
             reader: AtomicWaker::new(),
@@ -111,6 +112,9 @@ pub(super) struct Connection {
     server_name: ServerName,
     /// The edge has seen the head of the request under way.
     announced: AtomicBool,
+    /// What has become of the request under way, for the guard to take up when it is asked for more: who
+    /// reads and who answers are one task, and a lock for each word would cost every request.
+    said: Said,
     /// A write of an HTTP/1 connection has to wait.
     blocked: AtomicBool,
     /// Nothing more is read from the client.
@@ -121,6 +125,30 @@ pub(super) struct Connection {
     introduced: OnceLock<Introduction>,
     /// What is known of an HTTP/1 connection.
     http1: Option<Mutex<Http1>>,
+}
+
+/// What the edge and the guard of an HTTP/1 connection tell each other.
+#[derive(Default)]
+struct Said {
+    /// The edge: this request has no body.
+    whole: AtomicBool,
+    /// The edge: this request has been answered and logged.
+    over: AtomicBool,
+    /// The guard: the request line came as [`RequestLine::Odd`].
+    odd: AtomicBool,
+    /// The guard: bytes lie behind what was let through.
+    behind: AtomicBool,
+}
+
+impl Said {
+    /// Whether this has been said, once.
+    fn take(said: &AtomicBool) -> bool {
+        let is_said = said.load(Ordering::Relaxed);
+        if is_said {
+            said.store(false, Ordering::Relaxed);
+        }
+        is_said
+    }
 }
 
 /// What upstreams are told at one origin of a client that came without proxies of ours. On its
@@ -148,10 +176,18 @@ impl Connection {
     /// Pingora has read this head: what follows is its body, and nothing else.
     pub(super) fn head_read(&self, request: &RequestHeader, traits: Traits) -> Behind {
         self.announced.store(true, Ordering::Relaxed);
-        let Some(mut http1) = self.http1() else { return Behind::Nothing };
-        let waits = traits.have(Trait::WaitsForContinue);
-        let expectation = if waits { Expectation::Continue } else { Expectation::None };
-        let behind = http1.head_read(Framing::of(request, traits), expectation);
+        if self.http1.is_none() {
+            return Behind::Nothing;
+        }
+        let framing = Framing::of(request, traits);
+        let behind = if framing == Framing::None {
+            self.said.whole.store(true, Ordering::Relaxed);
+            self.said.behind.load(Ordering::Relaxed)
+        } else {
+            let waits = traits.have(Trait::WaitsForContinue);
+            let expectation = if waits { Expectation::Continue } else { Expectation::None };
+            self.http1().is_some_and(|mut http1| http1.head_read(framing, expectation))
+        };
         if behind { Behind::Bytes } else { Behind::Nothing }
     }
 
@@ -164,9 +200,9 @@ impl Connection {
 
     /// The request has been answered and logged.
     pub(super) fn request_over(&self) {
-        if let Some(mut http1) = self.http1() {
+        if self.http1.is_some() {
             self.announced.store(false, Ordering::Relaxed);
-            http1.request_over();
+            self.said.over.store(true, Ordering::Relaxed);
         }
     }
 
@@ -184,7 +220,7 @@ impl Connection {
 
     /// How the request line came. Pingora changes what it can't parse before anyone sees it.
     pub(super) fn request_line(&self) -> RequestLine {
-        self.http1().map_or(RequestLine::Plain, |http1| http1.request_line())
+        if self.said.odd.load(Ordering::Relaxed) { RequestLine::Odd } else { RequestLine::Plain }
     }
 
     /// Whether this connection was made for `host`. One that names no host was made for any
@@ -234,8 +270,22 @@ impl Connection {
         self.given_up.load(Ordering::Acquire)
     }
 
+    /// The HTTP/1 connection as it stands after all that the edge has said.
     fn http1(&self) -> Option<MutexGuard<'_, Http1>> {
-        self.http1.as_ref().map(|http1| http1.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut http1 = self.http1.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        if Said::take(&self.said.whole) {
+            http1.head_read(Framing::None, Expectation::None);
+        }
+        if Said::take(&self.said.over) {
+            http1.request_over();
+        }
+        Some(http1)
+    }
+
+    /// Tells the edge what it asks about a head.
+    fn tell(&self, http1: &Http1) {
+        self.said.odd.store(http1.request_line() == RequestLine::Odd, Ordering::Relaxed);
+        self.said.behind.store(http1.has_held(), Ordering::Relaxed);
     }
 }
 

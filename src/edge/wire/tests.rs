@@ -28,7 +28,7 @@ struct Line {
 impl Line {
     fn open() -> Self {
         let (client, server) = tokio::io::duplex(1 << 20);
-        let (stream, metrics) = guard(Box::new(server));
+        let (stream, metrics) = guard(server);
         let connection = found(&stream).unwrap();
         Self { client, stream, connection, metrics }
     }
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-fn guard(stream: Stream) -> (Stream, Arc<Metrics>) {
+fn guard(stream: impl IO + 'static) -> (Stream, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new(&[]).unwrap());
     (Wire::new(Limits::default(), Arc::clone(&metrics)).guard(stream, None), metrics)
 }
@@ -367,7 +367,7 @@ async fn a_bad_chunk_ends_the_connection_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn an_http2_connection_must_begin_in_time() {
-    let (stream, metrics) = guard(Box::new(Pieces::stalling(ALPN::H2, b"PRI * HTTP/2.0\r\n\r\nSM")));
+    let (stream, metrics) = guard(Pieces::stalling(ALPN::H2, b"PRI * HTTP/2.0\r\n\r\nSM"));
     let mut stream = stream;
     let start = Instant::now();
     let mut read = Vec::new();
@@ -500,7 +500,7 @@ proptest! {
     ) {
         let body = chunks(&parts);
         let all = [HEAD, &body].concat();
-        let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
+        let (mut stream, _) = guard(Pieces::ending(&all, sent));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
         head_read(&connection, "Transfer-Encoding: chunked");
@@ -524,7 +524,7 @@ proptest! {
             chunked::Checked::Valid => (body.clone(), None),
         };
         let all = [HEAD, &body].concat();
-        let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
+        let (mut stream, _) = guard(Pieces::ending(&all, sent));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
         head_read(&connection, "Transfer-Encoding: chunked");
@@ -539,7 +539,7 @@ proptest! {
         read in 1_usize..80,
     ) {
         let all = [HEAD, &body, &behind].concat();
-        let (mut stream, _) = guard(Box::new(Pieces::ending(&all, sent)));
+        let (mut stream, _) = guard(Pieces::ending(&all, sent));
         let connection = found(&stream).unwrap();
         read_head(&mut stream, read);
         head_read(&connection, &format!("Content-Length: {}", body.len()));
