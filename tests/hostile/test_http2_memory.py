@@ -97,3 +97,42 @@ def test_fifty_connections_fit_into_half_a_gibibyte_and_others_are_served(busy, 
             connection.close()
         time.sleep(0.5)
         assert served_anew(gateway, 1)
+
+
+@pytest.fixture(scope="module")
+def generous():
+    upstream = BusyUpstream(size=4_000_000)
+    yield upstream
+    upstream.stop()
+
+
+def hasty(config):
+    config.setdefault("limits", {})["write"] = "3s"
+
+
+# What Pingora reads ahead for one answer, and what the stream holds of it.
+READ_AHEAD = 640 * 1024
+
+
+def test_answers_that_nobody_takes_cost_their_connection_however_wide_the_windows_are(generous, note):
+    with Gateway(generous.url, edit=hasty) as gateway:
+        door, before, attackers = Door(gateway), gateway.memory(), []
+        fields = [(":method", "GET"), (":scheme", "https"), (":authority", gateway.host), (":path", "/public/x")]
+        # Every window as wide as it can be: only TCP holds the answers up.
+        settings = http2.bare(4, 0, 0, b"\0\x04\x7f\xff\xff\xff")
+        window = http2.bare(8, 0, 0, (2**31 - 1 - 65_535).to_bytes(4, "big"))
+        heads = b"".join(http2.raw_headers(stream, http2.block(fields)) for stream in range(1, 2 * STREAMS, 2))
+        for _ in range(2):
+            connection = door.connect(receive_buffer=4096)
+            connection.sendall(http2.PREFACE + settings + window + heads)
+            attackers.append(connection)
+        end = time.monotonic() + 60
+        while gateway.closed("write_timeout") < len(attackers):
+            assert time.monotonic() < end, "they are still there"
+            time.sleep(0.2)
+        peak = gateway.memory("VmHWM")
+        note(f"wide windows, {STREAMS} answers on each of {len(attackers)} connections: {before // 1024} MiB before, {peak // 1024} MiB at most")
+        assert (peak - before) * 1024 < READ_AHEAD * STREAMS * len(attackers) + 32 * 1024 * 1024
+        assert served_anew(gateway, 1)
+        for connection in attackers:
+            connection.close()

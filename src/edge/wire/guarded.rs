@@ -50,8 +50,8 @@ pub(super) struct Guarded<S> {
     heeds_writes: bool,
 }
 
-/// `limits.write` of an HTTP/1 connection: how long the client may take to take one piece of a
-/// response, whole. Over HTTP/2 each stream has its own, which is Pingora's.
+/// `limits.write`: how long the client may take to take one piece of what is written, whole. Over HTTP/2 each
+/// stream has its own, too, which is Pingora's: what waits for a window isn't written yet.
 struct WriteClock {
     time: Duration,
     /// Since a write had to wait.
@@ -184,12 +184,9 @@ impl<S: IO> Guarded<S> {
         taken: Taken,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
-        let Self { write: WriteClock { time, due, alarm }, metrics, connection, frames: None, .. } = self
-        else {
-            return written;
-        };
+        let Self { write: WriteClock { time, due, alarm }, metrics, connection, frames, .. } = self;
         if written.is_pending() {
-            connection.blocked.store(true, Ordering::Relaxed);
+            connection.blocked.store(frames.is_none(), Ordering::Relaxed);
             let due = *due.get_or_insert_with(|| Instant::now() + *time);
             ready!(alarm.poll(due, cx));
             metrics.connection_closed(ConnectionEnd::WriteTimeout);

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,6 +116,13 @@ class Gateway:
             if line.startswith(field + ":"):
                 return int(line.split()[1])
         raise AssertionError(f"no {field}: the gateway has ended\n{self.logs()}")
+
+    def closed(self, reason):
+        """How many connections of clients it has ended for this reason."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+        start = f'vestibule_connections_closed_total{{reason="{reason}"}} '
+        return int(next(line for line in text.splitlines() if line.startswith(start)).removeprefix(start))
 
     def sockets(self):
         """How many sockets it has open."""
