@@ -93,6 +93,9 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, NotAnOrigin> {
     Ok(Some(first))
 }
 
+/// As many of them are there at most.
+pub(super) const MOST_FIELDS: usize = 6;
+
 /// The forwarding headers to set upstream; whatever came under these names is removed before.
 ///
 /// `X-Forwarded-For` and `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) begin with
@@ -120,7 +123,7 @@ pub fn outgoing(client: &Client, origin: Option<&OriginHeaders>) -> Vec<(HeaderN
         write_node(&mut text, proxy);
     }
     let written = [(X_FORWARDED_FOR, chain), (X_REAL_IP, real_ip), (FORWARDED, value(&text))];
-    let mut headers = Vec::with_capacity(6);
+    let mut headers = Vec::with_capacity(MOST_FIELDS);
     headers.extend(written.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if let Some(origin) = origin {
         headers.push((X_FORWARDED_HOST, origin.host.clone()));

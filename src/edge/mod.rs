@@ -48,7 +48,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr as _, RetryType};
 
 use crate::clock::Stopwatch;
-use crate::gateway::{Gateway, Outcome};
+use crate::gateway::{Answer, Gateway, Outcome};
 use crate::identity::headers::HeaderMapping;
 use crate::pages::Problem;
 use crate::telemetry::AccessLog;
@@ -203,11 +203,19 @@ impl ProxyHttp for Edge {
         match self.decide(down, ctx).await? {
             Outcome::Forward(forward) => {
                 ctx.forward(forward);
-                self.prepare(down, ctx).await
+                match self.prepare(down, ctx)? {
+                    Prepared::Goes => Ok(false),
+                    // In boxes: the room that an answer needs isn't carried by every request.
+                    Prepared::Refused(answer) => Box::pin(self.answer(down, ctx, answer.reply)).await,
+                    Prepared::Awaited => {
+                        Box::pin(down.as_downstream_mut().write_continue_response()).await?;
+                        Ok(false)
+                    }
+                }
             }
             Outcome::Reply(answer) => {
                 ctx.answered(&answer);
-                self.answer(down, ctx, answer.reply).await
+                Box::pin(self.answer(down, ctx, answer.reply)).await
             }
         }
     }
@@ -460,7 +468,7 @@ impl ProxyHttp for Edge {
 impl Edge {
     /// What must hold before a request that may pass goes on: a body within the limit, and time-outs
     /// that fit a stream.
-    async fn prepare(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
+    fn prepare(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<Prepared> {
         let Some(forward) = ctx.forwarding() else { return never_forwarded() };
         let limit = forward.route.body_limit.unwrap_or(self.limits.body);
         let upstream = &forward.route.upstream;
@@ -479,19 +487,27 @@ impl Edge {
         if let Some(problem) = problem {
             let answer = self.gateway.refuse_at_edge(down.req_header(), &ctx.request_id, problem);
             ctx.answered(&answer);
-            return self.answer(down, ctx, answer.reply.closing()).await;
+            return Ok(Prepared::Refused(Box::new(Answer { reply: answer.reply.closing(), ..answer })));
         }
         if web_socket {
             // The default of a minute is for bodies, not for a socket that may be silent.
             down.set_read_timeout(Some(stream_idle));
         }
-        if http2 && ctx.traits.have(Trait::WaitsForContinue) {
-            // An upstream's own 100 would be lost: Pingora hears none over HTTP/2.
-            down.as_downstream_mut().write_continue_response().await?;
-        }
+        let waits = ctx.traits.have(Trait::WaitsForContinue);
         upstream_request::forget_spelling(down.req_header_mut());
-        Ok(false)
+        // An upstream's own 100 would be lost: Pingora hears none over HTTP/2.
+        Ok(if http2 && waits { Prepared::Awaited } else { Prepared::Goes })
     }
+}
+
+/// What is left to do before a request that may pass goes on.
+enum Prepared {
+    /// Nothing.
+    Goes,
+    /// It goes nowhere.
+    Refused(Box<Answer>),
+    /// The client waits to be told to send the body.
+    Awaited,
 }
 
 /// The error of a kept connection that had just been ended.

@@ -23,8 +23,9 @@ use crate::telemetry::RequestId;
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Fields that are added at most but for those of the configuration: room is made for them once.
-const ADDED: usize = 16;
+/// Fields that are added beside identity, introduction and those of the configuration: Host, a prefix, an
+/// id.
+const ADDED: usize = 3;
 
 /// Fields for one connection only, and `Expect`, which we have answered.
 pub(super) static HOP_BY_HOP: [HeaderName; 11] = [
@@ -70,8 +71,10 @@ impl Edge {
         for name in self.managed.spoofed(headers) {
             headers.remove(&name);
         }
-        headers.reserve(ADDED);
         let route = &forward.route;
+        let identity = forward.identity_headers();
+        // Room for all of them at once, and for no more: it is made for every request.
+        headers.reserve(ADDED + forwarded::MOST_FIELDS + identity.len() + route.request_headers.set.len());
         if route.upstream.protocol.is_http2() {
             fit_for_http2(headers);
         }
@@ -102,7 +105,7 @@ impl Edge {
             headers.insert(name.clone(), value.clone());
         }
         headers.insert(RequestId::HEADER, ctx.request_id.header_value());
-        for (name, value) in forward.identity_headers() {
+        for (name, value) in identity {
             headers.insert(name.clone(), value.clone());
         }
         Ok(())
