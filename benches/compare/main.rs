@@ -30,6 +30,7 @@ mod stage;
 mod statistics;
 mod tls;
 mod train;
+mod turns;
 mod upstream;
 
 use std::fs;
@@ -138,12 +139,11 @@ fn with_tls(act: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
 fn compare(plan: &Plan) -> Result<ExitCode> {
     let stage = stage::Stage::set(plan.threads)?;
     let idle = idle::measure(&stage, &plan.vestibule)?;
-    let rig = rig::Rig::start(plan, stage)?;
+    let mut rig = rig::Rig::start(plan, stage)?;
     for peers::Absent { name, why } in &rig.absent {
         say(&format!("not measured: {name}: {why}"));
     }
-    let cases = cases::of(&rig, plan.only.as_deref())?;
-    let measured = rounds::measure(plan, &rig.stage, &cases)?;
+    let measured = rounds::measure(plan, &mut rig)?;
     let summary = report::summarize(&measured);
     let verdict = bars::judge(&summary, &idle, (plan.rounds, plan.seconds));
     let run = Run { plan, stage: &rig.stage, absent: &rig.absent, idle, measured, summary, verdict };

@@ -66,7 +66,7 @@ pub(crate) fn resident_mib(root: u32) -> Result<f64> {
 }
 
 /// A process and its descendants.
-fn tree(root: u32) -> Vec<u32> {
+pub(crate) fn tree(root: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = numbers("/proc")
         .filter_map(|process| {
             let stat = read_to_string(format!("/proc/{process}/stat")).ok()?;

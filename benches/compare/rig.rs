@@ -46,6 +46,22 @@ impl Rig {
     }
 }
 
+impl Rig {
+    /// New processes in the place of the bare proxies and the gateways. Where a process lies in memory, and
+    /// so in the caches, is chance, and makes up to a twentieth of its time: no run is to be judged by one
+    /// such chance.
+    pub(crate) fn renew(&mut self, plan: &Plan) -> Result<()> {
+        let this = std::env::current_exe()?;
+        let Self { stage, .. } = self;
+        let bare = |name| stage.bare(stage.pins.proxy(&this), name);
+        self.bare = bare("bare")?;
+        self.control = bare("control")?;
+        self.ours = Build::start(stage, &plan.vestibule, "vestibule")?;
+        self.other = plan.beside.as_ref().map(|other| Build::start(stage, other, "other")).transpose()?;
+        Ok(())
+    }
+}
+
 impl Build {
     pub(crate) fn start(stage: &Stage, vestibule: &Path, name: &str) -> Result<Self> {
         let start = |kind: Kind<'_>, what: &str| {

@@ -1,19 +1,20 @@
 //! Rounds: every case once, in an order that turns, so that nobody is always first or after the same.
 //!
-//! A case is measured while the bare proxy does its part of the same work on the same core: a machine
-//! that is quicker at one moment than at the next is so for both, and what is left is their ratio.
-//! Alone, for rates and latencies, it is measured less often.
+//! A case is measured while the bare proxy does its part of the same work on the same core, in turns: a
+//! machine that is quicker at one moment than at the next is so for both, and what is left is their ratio.
+//! Alone, for rates and latencies, it is measured less often. Every round has new processes.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use vestibule::clock::Stopwatch;
 
-use crate::cases::{BARE, Case, Work};
+use crate::cases::{self, BARE, Case, Work};
 use crate::load::Counted;
 use crate::process::CpuTime;
+use crate::rig::Rig;
 use crate::stage::Stage;
-use crate::{Plan, Result, process, say};
+use crate::{Plan, Result, process, say, turns};
 
 /// One round in so many measures every case alone, too.
 const ALONE: usize = 3;
@@ -24,11 +25,11 @@ pub(crate) struct Measured {
     pub(crate) work: Work,
     pub(crate) system: String,
     pub(crate) rounds: Vec<Round>,
-    /// Beside the bare proxy; none of the bare proxy itself.
+    /// In turns with the bare proxy; none of the bare proxy itself.
     pub(crate) pairs: Vec<Pair>,
 }
 
-/// Two measurements at the same time, on the same core. Processor time per request, in microseconds.
+/// Two measurements in turns, on the same core. Processor time per request, in microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Pair {
     pub(crate) cpu_us: f64,
@@ -62,17 +63,19 @@ pub(crate) struct Round {
 }
 
 /// Measures every case in every round.
-pub(crate) fn measure(plan: &Plan, stage: &Stage, cases: &[Case]) -> Result<Vec<Measured>> {
-    let mut measured: Vec<Measured> = cases
-        .iter()
-        .map(|case| Measured {
-            work: case.work,
-            system: case.system.clone(),
-            rounds: Vec::new(),
-            pairs: Vec::new(),
-        })
-        .collect();
+pub(crate) fn measure(plan: &Plan, rig: &mut Rig) -> Result<Vec<Measured>> {
+    let none = |case: &Case| Measured {
+        work: case.work,
+        system: case.system.clone(),
+        rounds: Vec::new(),
+        pairs: Vec::new(),
+    };
+    let mut measured: Vec<Measured> = cases::of(rig, plan.only.as_deref())?.iter().map(none).collect();
     for round in 0..plan.rounds {
+        if round > 0 {
+            rig.renew(plan)?;
+        }
+        let (stage, cases) = (&rig.stage, cases::of(rig, plan.only.as_deref())?);
         let mut order: Vec<_> = cases.iter().zip(&mut measured).collect();
         order.rotate_left(round % cases.len());
         if round % 2 == 1 {
@@ -94,9 +97,9 @@ pub(crate) fn measure(plan: &Plan, stage: &Stage, cases: &[Case]) -> Result<Vec<
             }
             let base = cases.iter().find(|base| base.system == BARE && base.work == case.work.base());
             if let Some(base) = base.filter(|_| case.system != BARE) {
-                let pair = beside(plan, stage, case, base)?;
+                let pair = in_turns(plan, stage, case, base)?;
                 say(&format!(
-                    "round {number:>2}  {:<72} {:>7.2} us/request   {:.3} of the bare proxy's beside it  {}",
+                    "round {number:>2}  {:<72} {:>7.2} us/request   {:.3} of the bare proxy's in turns with it  {}",
                     case.name(),
                     pair.cpu_us,
                     pair.cpu_us / pair.bare_us,
@@ -134,20 +137,22 @@ fn alone(plan: &Plan, stage: &Stage, case: &Case) -> Result<Round> {
     })
 }
 
-fn beside(plan: &Plan, stage: &Stage, case: &Case, base: &Case) -> Result<Pair> {
+fn in_turns(plan: &Plan, stage: &Stage, case: &Case, base: &Case) -> Result<Pair> {
     base.with_request(|base_load, base_request| {
         case.with_request(|load, request| {
             let effort = (plan.connections, plan.seconds);
             let (cpu, base_cpu) = (CpuTime::of(case.pid)?, CpuTime::of(base.pid)?);
             let (counted, base_counted) = std::thread::scope(|both| {
-                let other = both
-                    .spawn(|| base_load.run(stage, base_request, effort).map_err(|error| error.to_string()));
-                (load.run(stage, request, effort), other.join())
+                let told = |error: Box<dyn std::error::Error>| error.to_string();
+                let one = both.spawn(move || load.run(stage, request, effort).map_err(told));
+                let other = both.spawn(move || base_load.run(stage, base_request, effort).map_err(told));
+                turns::take([case.pid, base.pid], || one.is_finished() && other.is_finished());
+                (one.join(), other.join())
             });
+            let counted = counted.map_err(|_| "load a proxy")??;
             let base_counted = base_counted.map_err(|_| "load the bare proxy")??;
             let (cpu, base_cpu) =
                 (CpuTime::of(case.pid)?.since(&cpu), CpuTime::of(base.pid)?.since(&base_cpu));
-            let counted = counted?;
             answered(case, &counted)?;
             answered(base, &base_counted)?;
             Ok(Pair {
