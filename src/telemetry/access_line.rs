@@ -469,12 +469,15 @@ mod tests {
         }
     }
 
-    fn lines(format: LogFormat, host: &str, path: &str, claims: &[&str]) -> String {
-        let identity = identity();
-        let id = RequestId::of(Some(&HeaderValue::from_static("req-1")), Sender::TrustedProxy);
-        let entry = Entry {
+    fn entry<'a>(
+        id: &'a RequestId,
+        host: &'a str,
+        path: &'a str,
+        identity: Option<&'a Identity>,
+    ) -> Entry<'a> {
+        Entry {
             time: Timestamp::from_millis(1_795_000_000_123),
-            request_id: &id,
+            request_id: id,
             client: None,
             method: &Method::POST,
             host,
@@ -484,12 +487,21 @@ mod tests {
             route: Some("app"),
             decision: Decision::Forwarded,
             reason: "forwarded",
-            identity: Some(&identity),
+            identity,
             upstream: Some("10.0.0.21:8443".parse().unwrap()),
             total: Duration::from_micros(12_345),
             upstream_time: Some(Duration::from_millis(11)),
             bytes_out: 512,
-        };
+        }
+    }
+
+    fn request_id() -> RequestId {
+        RequestId::of(Some(&HeaderValue::from_static("req-1")), Sender::TrustedProxy)
+    }
+
+    fn lines(format: LogFormat, host: &str, path: &str, claims: &[&str]) -> String {
+        let (identity, id) = (identity(), request_id());
+        let entry = entry(&id, host, path, Some(&identity));
         let claims: Vec<_> = claims.iter().map(|name| ClaimPath::new(name)).collect();
         let (mut unwritten, mut line) = (Unwritten::default(), Vec::new());
         unwritten.put(&entry, Some(IpAddr::from([203, 0, 113, 77])), &claims);
@@ -534,6 +546,26 @@ mod tests {
         let line = lines(LogFormat::Json, "h", "/", &["long"]);
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["identity"]["long"].as_str().unwrap().len(), 256);
+    }
+
+    #[test]
+    fn lines_that_wait_together_say_each_its_own() {
+        let (identity, id) = (identity(), request_id());
+        let claims = ["sub", "absent", "groups"].map(ClaimPath::new);
+        let asked = [("/a", Some(&identity)), ("/b", None), ("/c/é", Some(&identity)), ("", None)];
+        let (mut unwritten, mut out) = (Unwritten::default(), Vec::new());
+        for (path, identity) in asked {
+            unwritten.put(&entry(&id, "h", path, identity), None, &claims);
+        }
+        unwritten.write(LogFormat::Json, &claims, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.lines().count(), asked.len());
+        for (line, (path, identity)) in out.lines().zip(asked) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let said = identity.map(|_| serde_json::json!({ "sub": "7f3a", "groups": r#"["staff","ops"]"# }));
+            assert_eq!((line["path"].as_str(), line.get("identity")), (Some(path), said.as_ref()));
+            assert_eq!(line["provider"].as_str(), identity.map(|_| "workforce"));
+        }
     }
 
     #[test]
