@@ -3,8 +3,8 @@
 //! Nothing else in the crate asks the operating system for the time, so that tests own it.
 //! Clippy bans `SystemTime::now` and `Instant::now` everywhere but here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -89,12 +89,54 @@ impl ManualClock {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
+
+    /// Sets the clock back, as a time server may.
+    pub fn set_back(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// A point in time by two clocks: the wall's, which people and time servers set, and one that only runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// By the wall clock.
+    pub wall: Timestamp,
+    /// Since this process first asked.
+    pub running: Duration,
+}
+
+impl Deadline {
+    /// So much after `now`; nothing after it is past already, by every clock.
+    #[must_use]
+    pub fn after(now: Timestamp, duration: Duration) -> Self {
+        let wall = if duration.is_zero() { Timestamp(0) } else { now.plus(duration) };
+        Self { wall, running: running().saturating_add(duration) }
+    }
+
+    /// Whether either clock has come to it: one that is set back brings nothing back.
+    #[must_use]
+    pub fn has_passed(self, now: Timestamp) -> bool {
+        self.wall <= now || self.running <= running()
+    }
+
+    /// What comes first by each clock.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self { wall: self.wall.min(other.wall), running: self.running.min(other.running) }
+    }
+}
+
+/// Time since this process first asked.
+fn running() -> Duration {
+    static START: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+    START.elapsed()
 }
 
 /// A stopwatch for durations that must not jump with the wall clock.

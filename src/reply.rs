@@ -191,7 +191,8 @@ impl SetCookie {
             SameSite::Lax => "Lax",
             SameSite::None => "None",
         });
-        if self.partitioned {
+        // Without Secure browsers drop such a cookie.
+        if self.partitioned && self.transport == Transport::Tls {
             text.push_str("; Partitioned");
         }
         if self.transport == Transport::Tls {
@@ -245,6 +246,10 @@ mod tests {
     #[case::partitioned(
         session(Transport::Tls).partitioned(true),
         "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/"
+    )]
+    #[case::partitioned_on_loopback(
+        session(Transport::Plain).partitioned(true),
+        "__Host-vestibule=sealed; HttpOnly; SameSite=Lax; Path=/"
     )]
     #[case::cleared(
         SetCookie::clear("__Host-vestibule", Transport::Tls, SameSite::Lax),

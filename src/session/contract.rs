@@ -130,6 +130,71 @@ async fn an_ended_session_is_dead_at_once(#[values(StoreKind::Memory, StoreKind:
 
 #[rstest]
 #[tokio::test]
+async fn a_clock_that_is_set_back_revives_nothing(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+    #[values(None, Some("s1"))] sid: Option<&str>,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let mut made = session(&scope, "ada", "s1", clock.now());
+    if sid.is_none() {
+        made.claims = Claims::new(json!({ "sub": "ada" }).as_object().cloned().unwrap());
+    }
+    let value = store.create(&scope, made).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    clock.advance(Duration::from_mins(10));
+    match sid {
+        Some(sid) => store.end_by_sid(&scope.provider, sid, clock.now()).await.map(drop).unwrap(),
+        None => store.end(&live, Ending::AtOnce, clock.now()).await.unwrap(),
+    }
+    clock.set_back(Duration::from_mins(5));
+    assert!(store.load(&scope, &value).await.unwrap().is_none());
+    assert_eq!(store.renew(&scope, &live, clock.now()), None);
+    if sid.is_none() || kind == StoreKind::Memory {
+        assert!(live.ended_by(clock.now()), "a request under way must see it too");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sign_out_after_the_clock_was_set_back_ends_what_began_before(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let (here, there) = (scope(APP, "idp"), scope("https://wiki.example.com", "idp"));
+    let one = store.create(&here, session(&here, "ada", "s1", clock.now())).await.unwrap();
+    let two = store.create(&there, session(&there, "ada", "s1", clock.now())).await.unwrap();
+    clock.set_back(Duration::from_hours(1));
+    store.end_by_sid(&here.provider, "s1", clock.now()).await.unwrap();
+    assert!(store.load(&here, &one).await.unwrap().is_none());
+    assert!(store.load(&there, &two).await.unwrap().is_none());
+    // Who signs in again is in, although the clock says that it was before the end.
+    let again = store.create(&here, session(&here, "ada", "s1", clock.now())).await.unwrap();
+    assert!(store.load(&here, &again).await.unwrap().is_some());
+    store.end_by_sid(&here.provider, "s1", clock.now()).await.unwrap();
+    assert!(store.load(&here, &again).await.unwrap().is_none(), "and out again");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_grace_ends_by_the_clock_that_only_runs_too(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    store.end(&live, Ending::After(Duration::from_millis(50)), clock.now()).await.unwrap();
+    clock.set_back(Duration::from_hours(1));
+    assert!(!live.ended_by(clock.now()));
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let found = store.load(&scope, &value).await.unwrap();
+    assert!(found.is_none_or(|live| live.ended_by(clock.now())), "an hour more by the wall's clock");
+    assert!(live.ended_by(clock.now()));
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_replaced_session_lives_out_its_grace(
     #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
 ) {

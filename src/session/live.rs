@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
-use crate::clock::Timestamp;
+use crate::clock::{Deadline, Timestamp};
 use crate::identity::headers::{HeaderMapping, Rendered, Unsendable};
 use crate::identity::{Claims, Identity, ProviderName};
 use crate::seal;
@@ -124,8 +125,10 @@ impl fmt::Debug for Record {
 pub struct Live {
     record: Arc<Record>,
     last_seen: AtomicU64,
-    /// When it ends whatever the time-outs say; `u64::MAX` while nothing has ended it.
+    /// When it ends whatever the time-outs say, by the wall's clock and by the one that only runs, in
+    /// milliseconds; `u64::MAX` while nothing has ended it.
     dies_at: AtomicU64,
+    dies_after: AtomicU64,
 }
 
 impl Live {
@@ -136,6 +139,7 @@ impl Live {
         Self {
             last_seen: AtomicU64::new(record.session.last_seen.as_millis()),
             dies_at: AtomicU64::new(u64::MAX),
+            dies_after: AtomicU64::new(u64::MAX),
             record,
         }
     }
@@ -176,14 +180,21 @@ impl Live {
     }
 
     /// Ends it at `at`; an earlier end stands.
-    pub fn end_at(&self, at: Timestamp) {
-        self.dies_at.fetch_min(at.as_millis(), Ordering::AcqRel);
+    pub fn end_at(&self, at: Deadline) {
+        let running = u64::try_from(at.running.as_millis()).unwrap_or(u64::MAX);
+        self.dies_after.fetch_min(running, Ordering::AcqRel);
+        self.dies_at.fetch_min(at.wall.as_millis(), Ordering::AcqRel);
     }
 
     /// Whether something has ended it by `now`.
     #[must_use]
     pub fn ended_by(&self, now: Timestamp) -> bool {
-        self.dies_at.load(Ordering::Acquire) <= now.as_millis()
+        let at = self.dies_at.load(Ordering::Acquire);
+        if at == u64::MAX {
+            return false;
+        }
+        let running = Duration::from_millis(self.dies_after.load(Ordering::Acquire));
+        Deadline { wall: Timestamp::from_millis(at), running }.has_passed(now)
     }
 
     /// The identity as headers, rendered at the first use of each mapping.

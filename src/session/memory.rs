@@ -87,7 +87,7 @@ impl SessionStore for MemoryStore {
         let mut ended = 0;
         for handle in self.by_sid.take(provider, sid) {
             if let Some(live) = self.sessions.remove(&handle) {
-                live.end_at(now);
+                live.end_at(Ending::AtOnce.at(now));
                 ended += 1;
             }
         }

@@ -2,88 +2,158 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use super::Session;
 use super::live::Handle;
-use crate::clock::Timestamp;
+use crate::clock::{Deadline, Stopwatch, Timestamp};
 use crate::identity::ProviderName;
 
-/// Ended sessions, each remembered until its record would be too old anyway.
+/// How far a wall clock may be set back without an ended session's record outliving what is known of it.
+const SET_BACK: Duration = Duration::from_hours(24);
+
+/// Ended sessions, each remembered until its record would be too old anyway: by a clock that nobody
+/// sets, or a step of the wall clock could bring one back.
 #[derive(Debug)]
 pub(super) struct Revocations {
-    /// How long a record lasts at most.
-    absolute: Duration,
-    sessions: Expiring<Handle>,
-    sids: Expiring<(ProviderName, String)>,
+    keep: Duration,
+    /// When the youngest session that was seen here began, in milliseconds.
+    youngest: AtomicU64,
+    sessions: Expiring<Handle, Deadline>,
+    sids: Expiring<(ProviderName, String), SidEnd>,
+}
+
+/// The end of all sessions of one `sid` that had begun.
+#[derive(Debug, Clone)]
+struct SidEnd {
+    /// They began by then, as far as clocks can be trusted.
+    by: Timestamp,
+    /// Those that began afterwards, whatever clocks say.
+    since: Vec<Handle>,
 }
 
 impl Revocations {
+    /// For records that last at most as long as `absolute`.
     pub(super) fn new(absolute: Duration) -> Self {
-        Self { absolute, sessions: Expiring::default(), sids: Expiring::default() }
+        Self {
+            keep: absolute.saturating_add(SET_BACK),
+            youngest: AtomicU64::new(0),
+            sessions: Expiring::default(),
+            sids: Expiring::default(),
+        }
+    }
+
+    /// Notes that a session is there.
+    pub(super) fn seen(&self, session: &Session) {
+        self.youngest.fetch_max(session.created_at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Notes that a session begins here, after whatever has ended before.
+    pub(super) fn begun(&self, handle: Handle, session: &Session) {
+        self.seen(session);
+        if let Some(sid) = session.sid().filter(|_| !self.sids.is_empty()) {
+            self.sids.amend(&(session.provider.clone(), sid.to_owned()), |end| end.since.push(handle));
+        }
     }
 
     /// One session, dead from `at`.
-    pub(super) fn end(&self, handle: Handle, at: Timestamp, now: Timestamp) {
+    pub(super) fn end(&self, handle: Handle, at: Deadline) {
         // The earlier end stands.
-        self.sessions.note(handle, at, now, self.absolute, Timestamp::min);
+        self.sessions.note(handle, self.keep, at, |known| *known = known.min(at));
     }
 
-    /// All sessions of a provider's session that began by `now`.
+    /// All sessions of a provider's session that began by `now`: or, where a clock was ahead of ours, as far
+    /// as sessions were seen here.
     pub(super) fn end_sid(&self, provider: &ProviderName, sid: &str, now: Timestamp) {
-        // A provider's session may outlive a sign-out here: the later end covers more.
-        self.sids.note((provider.clone(), sid.to_owned()), now, now, self.absolute, Timestamp::max);
+        let youngest = Timestamp::from_millis(self.youngest.load(Ordering::Relaxed));
+        let by = now.max(youngest.min(now.plus(SET_BACK)));
+        self.sids.note(
+            (provider.clone(), sid.to_owned()),
+            self.keep,
+            SidEnd { by, since: Vec::new() },
+            // A provider's session may outlive a sign-out here: the later end covers more.
+            |known| *known = SidEnd { by: known.by.max(by), since: Vec::new() },
+        );
     }
 
     /// Whether this session's end is settled, now or later.
     pub(super) fn is_ending(&self, handle: &Handle) -> bool {
-        self.sessions.of(handle).is_some()
+        self.sessions.with(handle, |_| ()).is_some()
     }
 
     /// Whether this session has been ended.
     pub(super) fn covers(&self, handle: &Handle, session: &Session, now: Timestamp) -> bool {
-        if self.sessions.of(handle).is_some_and(|at| at <= now) {
+        if self.sessions.with(handle, |at| at.has_passed(now)) == Some(true) {
             return true;
         }
         let Some(sid) = session.sid().filter(|_| !self.sids.is_empty()) else { return false };
-        let ended = self.sids.of(&(session.provider.clone(), sid.to_owned()));
-        ended.is_some_and(|at| session.created_at <= at)
+        let of_sid = (session.provider.clone(), sid.to_owned());
+        let ended = |end: &SidEnd| session.created_at <= end.by && !end.since.contains(handle);
+        self.sids.with(&of_sid, ended) == Some(true)
     }
 }
 
-/// Keys with a time; one is dropped once nothing it could concern is good any more. Grows with
-/// sign-outs alone, which need a session each.
+/// Keys with what is known of their end; one is dropped once nothing it could concern is good any more. Grows
+/// with sign-outs alone, which need a session each.
 #[derive(Debug)]
-struct Expiring<K>(RwLock<HashMap<K, Timestamp>>);
+struct Expiring<K, V>(RwLock<HashMap<K, (V, Stopwatch)>>);
 
-impl<K> Default for Expiring<K> {
+impl<K, V> Default for Expiring<K, V> {
     fn default() -> Self {
         Self(RwLock::default())
     }
 }
 
-impl<K: Eq + Hash> Expiring<K> {
-    fn note(
-        &self,
-        key: K,
-        at: Timestamp,
-        now: Timestamp,
-        keep: Duration,
-        merge: fn(Timestamp, Timestamp) -> Timestamp,
-    ) {
+impl<K: Eq + Hash, V> Expiring<K, V> {
+    fn note(&self, key: K, keep: Duration, end: V, again: impl FnOnce(&mut V)) {
+        let now = Stopwatch::start();
         let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if map.len() == map.capacity() {
-            map.retain(|_, noted| now.since(*noted) < keep);
+            map.retain(|_, (_, noted)| now.since(noted) < keep);
         }
-        map.entry(key).and_modify(|noted| *noted = merge(*noted, at)).or_insert(at);
+        match map.get_mut(&key) {
+            Some((known, noted)) => {
+                again(known);
+                *noted = now;
+            }
+            None => {
+                map.insert(key, (end, now));
+            }
+        }
     }
 
-    fn of(&self, key: &K) -> Option<Timestamp> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    fn amend(&self, key: &K, change: impl FnOnce(&mut V)) {
+        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, _)) = map.get_mut(key) {
+            change(known);
+        }
+    }
+
+    fn with<T>(&self, key: &K, look: impl FnOnce(&V) -> T) -> Option<T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|(known, _)| look(known))
     }
 
     fn is_empty(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_record_outlives_is_forgotten_when_room_is_needed() {
+        let noted = Expiring::default();
+        for key in 0..1000 {
+            noted.note(key, Duration::ZERO, (), |()| ());
+        }
+        assert!(noted.0.read().unwrap().len() < 10, "{:?}", noted.0.read().unwrap().len());
+        for key in 0..1000 {
+            noted.note(key, Duration::from_mins(1), (), |()| ());
+        }
+        assert_eq!(noted.0.read().unwrap().len(), 1000);
     }
 }

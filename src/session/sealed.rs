@@ -87,16 +87,18 @@ impl CookieStore {
 #[async_trait]
 impl SessionStore for CookieStore {
     async fn create(&self, scope: &Scope, session: Session) -> Result<String, Error> {
-        let (id, _) = fresh_id();
+        let (id, handle) = fresh_id();
         let mut sealed = Sealed { id, session };
-        match self.seal(scope, &sealed) {
+        let value = match self.seal(scope, &sealed) {
             // The hint only spares a question at sign-out; the person's claims must fit.
             Err(Error::TooLarge { .. }) if sealed.session.id_token.is_some() => {
                 sealed.session.id_token = None;
                 self.seal(scope, &sealed)
             }
             other => other,
-        }
+        }?;
+        self.revocations.begun(handle, &sealed.session);
+        Ok(value)
     }
 
     async fn load(&self, scope: &Scope, presented: &str) -> Result<Option<Arc<Live>>, Error> {
@@ -114,6 +116,7 @@ impl SessionStore for CookieStore {
             return Ok(None);
         }
         if !known {
+            self.revocations.seen(record.session());
             self.opened.keep(scope, presented, &record);
         }
         Ok(Some(Arc::new(Live::new(record))))
@@ -136,13 +139,13 @@ impl SessionStore for CookieStore {
     async fn end(&self, live: &Live, ending: Ending, now: Timestamp) -> Result<(), Error> {
         let at = ending.at(now);
         live.end_at(at);
-        self.revocations.end(*live.handle(), at, now);
+        self.revocations.end(*live.handle(), at);
         self.opened.forget_session(live.handle());
         Ok(())
     }
 
     async fn end_known(&self, handle: &Handle, ending: Ending, now: Timestamp) -> Result<(), Error> {
-        self.revocations.end(*handle, ending.at(now), now);
+        self.revocations.end(*handle, ending.at(now));
         self.opened.forget_session(handle);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Handle, Live, Scope, Session};
-use crate::clock::Timestamp;
+use crate::clock::{Deadline, Timestamp};
 use crate::identity::ProviderName;
 
 /// Keeps sessions. What a browser presents is opaque here: an id, or a sealed record.
@@ -67,13 +67,14 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The time it means.
+    /// From when on it is dead.
     #[must_use]
-    pub fn at(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::AtOnce => now,
-            Self::After(grace) => now.plus(grace),
-        }
+    pub fn at(self, now: Timestamp) -> Deadline {
+        let grace = match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::After(grace) => grace,
+        };
+        Deadline::after(now, grace)
     }
 }
 
