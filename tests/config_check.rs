@@ -38,6 +38,7 @@ impl Folder {
         for name in ["etc/payroll-ca.pem", "etc/idp-ca.pem", "ca.pem"] {
             fs::copy(folder.path("a.crt"), folder.path(name)).unwrap();
         }
+        fs::create_dir_all(folder.path("etc/pages")).unwrap();
         folder
     }
 
@@ -399,9 +400,56 @@ fn values_that_come_later_are_told_and_what_is_so_already_passes() {
         .replace("[at+jwt]", "[at+jwt, JWT]")
         .replace("replay: false", "replay: { max_body: 256KiB }")
         .replace("3000\"], balance", "3000\", \"http://127.0.0.1:3001\"], balance")
-        .replace("aliases: none", "aliases: oauth2-proxy")
-        .replace("[en]", "[en, nl]");
+        .replace("aliases: none", "aliases: oauth2-proxy");
     assert_snapshot!(Folder::new().told(&later));
+}
+
+#[rstest]
+#[case::none("", "")]
+#[case::one_of_ours(
+    "error.html",
+    "{% extends \"base.html\" %}{% block content %}<p>{{ reason }}</p>{% endblock %}"
+)]
+#[case::another_style("style.css", "body { color: red }")]
+#[case::a_hidden_file("..data", "anything")]
+fn templates_in_the_place_of_ours_are_taken(#[case] name: &str, #[case] source: &str) {
+    let folder = Folder::new();
+    if !name.is_empty() {
+        fs::write(folder.path(&format!("etc/pages/{name}")), source).unwrap();
+    }
+    let text = FINE.to_owned() + "pages: { directory: /etc/vestibule/pages, languages: [de, en] }\n";
+    assert_eq!(folder.told(&text), "");
+}
+
+#[test]
+fn a_template_that_could_fail_later_is_told_at_once() {
+    let told = |name: &str, source: &[u8]| {
+        let folder = Folder::new();
+        fs::write(folder.path(&format!("etc/pages/{name}")), source).unwrap();
+        folder.told(&(FINE.to_owned() + "pages: { directory: /etc/vestibule/pages }\n")) + "\n"
+    };
+    let faults = [
+        told("error.html", b"<p>\n{% if %}"),
+        told("error.html", b"<p>\n\n{{ nobody }}</p>"),
+        told("sign_out.html", b"{{ words.logout }}"),
+        told("login_loop.html", b"{% include \"other.html\" %}"),
+        told("base.html", b"{% for a in range(10000) %}{% for b in range(10000) %}.{% endfor %}{% endfor %}"),
+        told("eror.html", b""),
+        told("logo.png", b""),
+        told("chooser.html", b"\xff\xfe"),
+        told("style.css", "x".repeat(300_000).as_bytes()),
+        told("style.css", b"p {} </style>"),
+        Folder::new().told(&(FINE.to_owned() + "pages: { directory: pages-of-nobody }\n")),
+    ];
+    assert_snapshot!(faults.concat());
+}
+
+#[test]
+fn a_language_without_pages_is_told() {
+    let told = |languages: &str| {
+        Folder::new().told(&(FINE.to_owned() + &format!("pages: {{ languages: {languages} }}\n"))) + "\n"
+    };
+    assert_snapshot!(told("[en, nl]") + &told("[DE]") + &told("[en, en]") + &told("[]"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::login::SignIn;
 use crate::login::attempt::Previous;
 use crate::login::return_to::ReturnTo;
 use crate::login::start::{self, Wish};
-use crate::pages::{self, Asked, Problem, problem_json};
+use crate::pages::{self, Asked, Page, Problem, problem_json};
 use crate::reply::{OwedCookies, Reply, SetCookie, Transport};
 use crate::route::{ChallengeStyle, Route};
 use crate::session;
@@ -152,6 +152,7 @@ impl Gateway {
             let address = self.pages.sign_in_address(pages::SignIn {
                 provider: Some(&sign_in.scope.provider),
                 return_to: Some(return_to.as_str()),
+                ..Default::default()
             });
             let location = HeaderValue::from_str(&address).unwrap_or(HeaderValue::from_static("/"));
             return Reply::redirect(StatusCode::FOUND, location, "sign_in");
@@ -170,9 +171,12 @@ impl Gateway {
     /// The loop guard's page.
     pub(super) fn going_round(&self, inbound: &Inbound<'_>, sign_in: &SignIn, return_to: &ReturnTo) -> Reply {
         self.metrics.login(LoginOutcome::Loop);
-        let offer =
-            pages::SignIn { provider: Some(&sign_in.scope.provider), return_to: Some(return_to.as_str()) };
-        self.pages.login_loop(offer, inbound.request_id)
+        let offer = pages::SignIn {
+            provider: Some(&sign_in.scope.provider),
+            return_to: Some(return_to.as_str()),
+            ..Default::default()
+        };
+        self.show(inbound, &Page::LoginLoop(offer))
     }
 
     fn sign_in_required(&self, inbound: &Inbound<'_>, sign_in: &SignIn, kind: ClientKind) -> Reply {
@@ -182,16 +186,22 @@ impl Gateway {
             ClientKind::Head => Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason()),
             ClientKind::Grpc => self.problem(inbound.parts, inbound.request_id, Problem::SignInRequired),
             ClientKind::FrameOrPrefetch | ClientKind::Navigation => {
-                let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
-                self.pages.sign_in_required(Asked::InFrame, offer, inbound.request_id)
+                let offer =
+                    pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+                self.show(inbound, &Page::SignInRequired(Asked::InFrame, offer))
             }
             ClientKind::NavigationByOtherMethod => {
-                let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()) };
-                self.pages.sign_in_required(Asked::WithBody, offer, inbound.request_id)
+                let offer =
+                    pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+                self.show(inbound, &Page::SignInRequired(Asked::WithBody, offer))
             }
             ClientKind::Program => {
                 // What a program asked for is no page: where to return is for the application to say.
-                let path = self.pages.sign_in_address(pages::SignIn { provider, return_to: None });
+                let path = self.pages.sign_in_address(pages::SignIn {
+                    provider,
+                    return_to: None,
+                    ..Default::default()
+                });
                 let address = format!("{}{path}", sign_in.scope.origin);
                 problem_json(Problem::SignInRequired, inbound.request_id, Some(&address))
             }
@@ -212,13 +222,18 @@ impl Gateway {
         [&self.paths.prefix, &self.paths.callback]
     }
 
+    /// A page in the language of whoever asks.
+    pub(super) fn show(&self, inbound: &Inbound<'_>, page: &Page<'_>) -> Reply {
+        self.pages.show(page, self.pages.reader(&inbound.parts.headers, inbound.request_id))
+    }
+
     /// A problem in the form that this client can read.
     pub(super) fn problem(&self, parts: &Parts, request_id: &RequestId, problem: Problem) -> Reply {
         let kind = ClientKind::of(&parts.method, &parts.headers);
         let reply = if let Some(status) = grpc_status(problem).filter(|_| kind == ClientKind::Grpc) {
             grpc(problem, status)
         } else if kind.shows_pages() {
-            self.pages.error(problem, request_id)
+            self.pages.show(&Page::Problem(problem), self.pages.reader(&parts.headers, request_id))
         } else {
             problem_json(problem, request_id, None)
         };
@@ -260,7 +275,7 @@ fn grpc_status(problem: Problem) -> Option<&'static str> {
 /// A gRPC answer without messages: status 200, the outcome in what would be trailers
 /// ([PROTOCOL-HTTP2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
 fn grpc(problem: Problem, status: &'static str) -> Reply {
-    let message = format!("{}: {}", problem.reason(), problem.sentence());
+    let message = format!("{}: {}", problem.reason(), problem.sentence().english());
     let message = utf8_percent_encode(&message, GRPC_MESSAGE_ENCODED).to_string();
     let reply = Reply::empty(StatusCode::OK, problem.reason())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))

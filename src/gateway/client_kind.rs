@@ -1,7 +1,7 @@
 //! What kind of client is asking: it decides how an anonymous request is answered.
 
 use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 const PREFETCHES: [HeaderName; 3] = [
     HeaderName::from_static("sec-purpose"),
@@ -43,9 +43,6 @@ impl ClientKind {
         if headers.contains_key(UPGRADE) {
             return Self::Program;
         }
-        let prefetch = PREFETCHES
-            .iter()
-            .any(|name| text(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch")));
         let accepts_html = text(&ACCEPT).is_some_and(|accept| accept.contains("text/html"));
         let navigates = match (text(&SEC_FETCH_MODE), text(&SEC_FETCH_DEST)) {
             (Some("navigate"), Some("document")) => true,
@@ -57,7 +54,7 @@ impl ClientKind {
         };
         match navigates {
             false => Self::Program,
-            true if prefetch => Self::FrameOrPrefetch,
+            true if loads_ahead(headers) => Self::FrameOrPrefetch,
             true if method == Method::GET => Self::Navigation,
             true => Self::NavigationByOtherMethod,
         }
@@ -67,6 +64,23 @@ impl ClientKind {
     pub(super) const fn shows_pages(self) -> bool {
         matches!(self, Self::Navigation | Self::NavigationByOtherMethod | Self::FrameOrPrefetch)
     }
+}
+
+/// Whether a browser asks before the person does: a prefetch, or a page rendered ahead
+/// ([Fetch, `Sec-Purpose`](https://fetch.spec.whatwg.org/#sec-purpose-header), and what older browsers say).
+pub(super) fn loads_ahead(headers: &HeaderMap) -> bool {
+    PREFETCHES.iter().filter_map(|name| headers.get(name)?.to_str().ok()).any(|value| {
+        let value = value.to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
+    })
+}
+
+/// Whether nobody is looking who could sign in there: loaded ahead, in a frame, or for something that is no
+/// page, such as an image
+/// ([Fetch Metadata, `Sec-Fetch-Dest`](https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header)).
+pub(super) fn nobody_is_looking(headers: &HeaderMap) -> bool {
+    let dest = headers.get(&SEC_FETCH_DEST).map(HeaderValue::as_bytes);
+    loads_ahead(headers) || dest.is_some_and(|dest| dest != b"document" && dest != b"empty")
 }
 
 /// Whether a request is a gRPC call
@@ -81,7 +95,6 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
     use rstest::rstest;
 
     use super::*;
@@ -93,6 +106,7 @@ mod tests {
     #[case::a_form(Method::POST, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], ClientKind::NavigationByOtherMethod)]
     #[case::a_frame(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], ClientKind::FrameOrPrefetch)]
     #[case::loading_ahead(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")], ClientKind::FrameOrPrefetch)]
+    #[case::shown_before_it_is_chosen(Method::GET, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("purpose", "preview")], ClientKind::FrameOrPrefetch)]
     #[case::fetch(Method::GET, &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("accept", "text/html")], ClientKind::Program)]
     #[case::an_image(Method::GET, &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], ClientKind::Program)]
     #[case::event_stream(Method::GET, &[("accept", "text/event-stream")], ClientKind::Program)]

@@ -1,6 +1,6 @@
 //! Signing out: who may end a session, and the way over the provider and back.
 
-use http::header::{ORIGIN, REFERER};
+use http::header::{ACCEPT, ORIGIN, REFERER};
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,10 @@ pub enum Intent {
 }
 
 /// Judges a sign-out request. A GET counts when the browser says that it came from this origin or
-/// from the person (`Sec-Fetch-Site`), or, without that word, when the Referer is of this origin. A
-/// POST needs a matching Origin.
+/// from the person (`Sec-Fetch-Site`), or, without that word, when the Referer is of this origin; but not
+/// when it is for an image or a frame, which whoever writes on a page may put there: by `Sec-Fetch-Dest`, where
+/// a frame in which the person has clicked (`Sec-Fetch-User`) counts again, or by what it accepts. A POST
+/// needs a matching Origin.
 #[must_use]
 pub fn intent(method: &Method, headers: &HeaderMap, origin: &Origin) -> Intent {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -38,7 +40,13 @@ pub fn intent(method: &Method, headers: &HeaderMap, origin: &Origin) -> Intent {
             .and_then(|referer| referer.strip_prefix(home.as_str()))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     };
-    if meant { Intent::Meant } else { Intent::Unsure }
+    let chosen = match text("sec-fetch-dest") {
+        Some("document" | "empty") => true,
+        Some("iframe" | "frame" | "fencedframe") => text("sec-fetch-user") == Some("?1"),
+        Some(_) => false,
+        None => text(ACCEPT.as_str()).is_none_or(|accept| accept == "*/*" || accept.contains("text/html")),
+    };
+    if meant && chosen { Intent::Meant } else { Intent::Unsure }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,14 +88,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case::link_on_a_page(Method::GET, &[("sec-fetch-site", "same-origin")], Intent::Meant)]
-    #[case::typed(Method::GET, &[("sec-fetch-site", "none")], Intent::Meant)]
-    #[case::another_site(Method::GET, &[("sec-fetch-site", "cross-site")], Intent::Unsure)]
-    #[case::a_sibling_site(Method::GET, &[("sec-fetch-site", "same-site")], Intent::Unsure)]
-    #[case::old_browser_own_page(Method::GET, &[("referer", "https://app.test/page")], Intent::Meant)]
-    #[case::old_browser_other_page(Method::GET, &[("referer", "https://app.test.evil/")], Intent::Unsure)]
+    #[case::link_on_a_page(Method::GET, &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "document")], Intent::Meant)]
+    #[case::typed(Method::GET, &[("sec-fetch-site", "none"), ("sec-fetch-dest", "document")], Intent::Meant)]
+    #[case::script_of_a_page(Method::GET, &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")], Intent::Meant)]
+    #[case::image_on_a_page(Method::GET, &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "image")], Intent::Unsure)]
+    #[case::frame_on_a_page(Method::GET, &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "iframe")], Intent::Unsure)]
+    #[case::link_in_a_frame(Method::GET, &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "iframe"), ("sec-fetch-user", "?1")], Intent::Meant)]
+    #[case::link_in_a_foreign_frame(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "iframe"), ("sec-fetch-user", "?1")], Intent::Unsure)]
+    #[case::another_site(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document")], Intent::Unsure)]
+    #[case::a_sibling_site(Method::GET, &[("sec-fetch-site", "same-site"), ("sec-fetch-dest", "document")], Intent::Unsure)]
+    #[case::old_browser_own_page(Method::GET, &[("referer", "https://app.test/page"), ("accept", "text/html,*/*")], Intent::Meant)]
+    #[case::old_browser_script(Method::GET, &[("referer", "https://app.test/page"), ("accept", "*/*")], Intent::Meant)]
+    #[case::nothing_but_the_site(Method::GET, &[("sec-fetch-site", "same-origin")], Intent::Meant)]
+    #[case::old_browser_image(Method::GET, &[("referer", "https://app.test/page"), ("accept", "image/png,*/*")], Intent::Unsure)]
+    #[case::old_browser_other_page(Method::GET, &[("referer", "https://app.test.evil/"), ("accept", "text/html")], Intent::Unsure)]
     #[case::nothing_said(Method::GET, &[], Intent::Unsure)]
-    #[case::the_word_beats_the_referer(Method::GET, &[("sec-fetch-site", "cross-site"), ("referer", "https://app.test/")], Intent::Unsure)]
+    #[case::the_word_beats_the_referer(Method::GET, &[("sec-fetch-site", "cross-site"), ("referer", "https://app.test/"), ("accept", "text/html")], Intent::Unsure)]
     #[case::post_of_this_origin(Method::POST, &[("origin", "https://app.test")], Intent::Meant)]
     #[case::post_of_another(Method::POST, &[("origin", "https://evil.test")], Intent::Foreign)]
     #[case::post_of_an_opaque_origin(Method::POST, &[("origin", "null")], Intent::Foreign)]

@@ -1,4 +1,4 @@
-//! The same problems for programs: `application/problem+json`.
+//! The same problems for programs: `application/problem+json`, in English.
 
 use http::HeaderValue;
 use http::header::{REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
@@ -26,9 +26,9 @@ struct Details<'a> {
 pub fn problem_json(problem: Problem, request_id: &RequestId, sign_in: Option<&str>) -> Reply {
     let details = Details {
         r#type: format!("tag:vestibule,2026:{}", problem.reason()),
-        title: problem.title(),
+        title: problem.title().english(),
         status: problem.status().as_u16(),
-        detail: problem.sentence(),
+        detail: problem.sentence().english(),
         request_id: request_id.as_str(),
         sign_in,
     };

@@ -5,35 +5,55 @@
 //! page names the request's id, by which an operator finds it in the log.
 
 mod json;
+mod language;
+mod page;
 mod problem;
 mod render;
 mod sign_in;
 
 pub use json::problem_json;
+pub use language::{Language, Text};
+pub use page::Page;
 pub use problem::Problem;
+pub use render::{Replacement, TEMPLATES};
 pub use sign_in::{Asked, SignIn, SignInFailure, Stale};
 
-use http::StatusCode;
-use minijinja::{Value, context};
+use http::HeaderMap;
 
 use crate::identity::ProviderName;
 use crate::reply::Reply;
 use crate::telemetry::RequestId;
-use render::{Head, Kind, Renderer};
+use render::Renderer;
 
 /// `pages`, resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `support`: where a page sends people who are stuck.
     pub support: Option<url::Url>,
+    /// `languages`: those that pages are shown in; the first where a browser wishes none of them.
+    pub languages: Vec<Language>,
+    /// `directory`: templates in the place of ours.
+    pub replacements: Vec<Replacement>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { support: None, languages: vec![Language::default()], replacements: Vec::new() }
+    }
 }
 
 /// Why pages can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A template is broken.
-    #[error("read a page template: {0}")]
+    /// A template is broken, or asks for what its page doesn't have.
+    #[error("read a page template: {}", render::said(.0))]
     Template(#[from] minijinja::Error),
+    /// A style that ends its element, so that a browser would refuse it.
+    #[error("read a page template: style.css has `</style` in it")]
+    Style,
+    /// A page that has the style otherwise than it is allowed.
+    #[error("read a page template: {0}: write {{{{ style|safe }}}} alone between <style> and </style>")]
+    StyleElement(&'static str),
     /// A policy that is no header value.
     #[error("write the pages' content security policy: {0}")]
     Policy(#[from] http::header::InvalidHeaderValue),
@@ -42,16 +62,35 @@ pub enum Error {
     Support(String),
 }
 
+impl Error {
+    /// What is wrong, for who reads it beside the folder's name.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let whole = self.to_string();
+        whole.strip_prefix("read a page template: ").map_or(whole.clone(), str::to_owned)
+    }
+}
+
+/// Who a page is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The request's id.
+    pub request_id: &'a RequestId,
+    /// What they read.
+    pub language: Language,
+}
+
 /// The pages of one configuration.
 #[derive(Debug)]
 pub struct Pages {
     renderer: Renderer,
+    languages: Vec<Language>,
     prefix: String,
-    support: Option<String>,
 }
 
 impl Pages {
-    /// Reads the templates. `prefix` is `endpoints.prefix`, without a trailing slash.
+    /// Reads the templates, and writes every page once in every language: what is wrong with one is told
+    /// now, not to the first person who needs it. `prefix` is `endpoints.prefix`, without a trailing slash.
     ///
     /// # Errors
     /// [`Error`].
@@ -61,11 +100,39 @@ impl Pages {
         {
             return Err(Error::Support(support.scheme().to_owned()));
         }
-        Ok(Self {
-            renderer: Renderer::new()?,
-            prefix: prefix.to_owned(),
-            support: config.support.as_ref().map(url::Url::to_string),
-        })
+        let support = config.support.as_ref().map(url::Url::to_string);
+        let renderer = Renderer::new(&config.replacements, support)?;
+        let pages = Self { renderer, languages: config.languages.clone(), prefix: prefix.to_owned() };
+        pages.try_all()?;
+        Ok(pages)
+    }
+
+    fn try_all(&self) -> Result<(), Error> {
+        let request_id = RequestId::UNREAD;
+        // The chooser is for two at least.
+        let providers: Vec<_> = ["workforce", "partners"].into_iter().flat_map(ProviderName::parse).collect();
+        let sign_in = SignIn { provider: providers.first(), return_to: Some("/page"), ..SignIn::default() };
+        let problems = Problem::ALL.iter().map(|&problem| Page::Problem(problem));
+        let required = Asked::ALL.iter().map(|&asked| Page::SignInRequired(asked, sign_in));
+        let again = Stale::ALL.iter().map(|&stale| Page::SignInAgain(stale, sign_in));
+        let codes = [None, Some("access_denied")];
+        let failed = SignInFailure::ALL
+            .iter()
+            .flat_map(|&failure| codes.map(|code| Page::SignInFailed(failure, code, sign_in)));
+        let targets = [None, Some("/page")];
+        let others = [Page::LoginLoop(sign_in), Page::Chooser(&providers, "/page")];
+        let others = others.into_iter().chain(targets.map(Page::SignOut)).chain(targets.map(Page::SignedOut));
+        let all: Vec<Page<'_>> = problems.chain(required).chain(again).chain(failed).chain(others).collect();
+        for &language in &self.languages {
+            for page in &all {
+                let draft = page.draft(&self.prefix);
+                let html = self.renderer.html(&draft, Reader { request_id: &request_id, language })?;
+                if !self.renderer.allows_the_style_of(&html) {
+                    return Err(Error::StyleElement(draft.template));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Path and query that begin a sign-in.
@@ -74,132 +141,17 @@ impl Pages {
         sign_in.address(&self.prefix)
     }
 
-    /// A problem. For 405 the caller adds `Allow`; for 431, cookies that clear ours.
+    /// Who has sent a request with these headers.
     #[must_use]
-    pub fn error(&self, problem: Problem, request_id: &RequestId) -> Reply {
-        let sign_out = problem.is_about_the_account().then(|| format!("{}/sign-out", self.prefix));
-        let head = Head {
-            kind: Kind::Still,
-            status: problem.status(),
-            reason: problem.reason(),
-            title: problem.title(),
-            sentence: problem.sentence(),
-            retry_after: problem.retry_after(),
-        };
-        self.page("error.html", head, request_id, context! { sign_out })
+    pub fn reader<'a>(&self, headers: &HeaderMap, request_id: &'a RequestId) -> Reader<'a> {
+        Reader { request_id, language: Language::preferred(headers, &self.languages) }
     }
 
-    /// 401 for a browser that can't be redirected. The link opens the top window.
+    /// The answer that shows a page.
     #[must_use]
-    pub fn sign_in_required(&self, asked: Asked, sign_in: SignIn<'_>, request_id: &RequestId) -> Reply {
-        let head = Head {
-            kind: match asked {
-                Asked::InFrame => Kind::Framed,
-                Asked::WithBody => Kind::Still,
-            },
-            status: StatusCode::UNAUTHORIZED,
-            reason: Problem::SignInRequired.reason(),
-            title: Problem::SignInRequired.title(),
-            sentence: asked.sentence(),
-            retry_after: None,
-        };
-        self.offer("sign_in_required.html", head, sign_in, request_id)
+    pub fn show(&self, page: &Page<'_>, reader: Reader<'_>) -> Reply {
+        self.renderer.reply(&page.draft(&self.prefix), reader)
     }
-
-    /// 400 for a callback that comes too late, too often or to the wrong browser: one button that
-    /// begins again for the same page. Nothing restarts by itself.
-    #[must_use]
-    pub fn sign_in_again(&self, stale: Stale, sign_in: SignIn<'_>, request_id: &RequestId) -> Reply {
-        let head = still(StatusCode::BAD_REQUEST, stale.reason(), stale.title(), stale.sentence());
-        self.offer("sign_in_again.html", head, sign_in, request_id)
-    }
-
-    /// A login that failed for good. `code` is the provider's `error`
-    /// ([RFC 6749 §4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1)), shown if it
-    /// looks like a code; its description never is.
-    #[must_use]
-    pub fn sign_in_failed(
-        &self,
-        failure: SignInFailure,
-        code: Option<&str>,
-        sign_in: SignIn<'_>,
-        request_id: &RequestId,
-    ) -> Reply {
-        let head = still(failure.status(), failure.reason(), failure.title(), failure.sentence());
-        let code = code.and_then(sign_in::error_code);
-        let content = context! { sign_in => self.sign_in_address(sign_in), code };
-        self.page("sign_in_failed.html", head, request_id, content)
-    }
-
-    /// 400 when the loop guard has stopped a browser; names what usually is behind it.
-    #[must_use]
-    pub fn login_loop(&self, sign_in: SignIn<'_>, request_id: &RequestId) -> Reply {
-        let sentence = "You were signed in several times in a row, and each time the service didn't see it. So we stopped.";
-        let head = still(StatusCode::BAD_REQUEST, "login_loop", "Signing in goes round in circles", sentence);
-        self.offer("login_loop.html", head, sign_in, request_id)
-    }
-
-    /// The choice between several providers.
-    #[must_use]
-    pub fn chooser(
-        &self,
-        providers: &[ProviderName],
-        return_to: Option<&str>,
-        request_id: &RequestId,
-    ) -> Reply {
-        let head = still(StatusCode::OK, "chooser", "Sign in to continue", "Choose how you want to sign in.");
-        let choice = |provider: &ProviderName| {
-            let sign_in = SignIn { provider: Some(provider), return_to };
-            context! { name => provider.as_str(), sign_in => self.sign_in_address(sign_in) }
-        };
-        let choices: Vec<Value> = providers.iter().map(choice).collect();
-        self.page("chooser.html", head, request_id, context! { choices })
-    }
-
-    /// One button that signs out by POST; shown to a GET that may come from another site.
-    #[must_use]
-    pub fn sign_out_confirm(&self, return_to: Option<&str>, request_id: &RequestId) -> Reply {
-        let sentence = "You will have to sign in again to go on working.";
-        let head = Head { kind: Kind::Form, ..still(StatusCode::OK, "sign_out_page", "Sign out?", sentence) };
-        let action = format!("{}/sign-out", self.prefix);
-        self.page("sign_out.html", head, request_id, context! { action, return_to })
-    }
-
-    /// The end of a sign-out. `continue_to` is a path of this origin; anything else is left out.
-    #[must_use]
-    pub fn signed_out(&self, continue_to: Option<&str>, request_id: &RequestId) -> Reply {
-        let sentence = "To be safe on a shared device, close the browser as well.";
-        let head = still(StatusCode::OK, "signed_out", "You are signed out", sentence);
-        let continue_to = continue_to.filter(|path| is_local(path));
-        self.page("signed_out.html", head, request_id, context! { continue_to })
-    }
-
-    fn offer(&self, template: &str, head: Head, sign_in: SignIn<'_>, request_id: &RequestId) -> Reply {
-        self.page(template, head, request_id, context! { sign_in => self.sign_in_address(sign_in) })
-    }
-
-    fn page(&self, template: &str, head: Head, request_id: &RequestId, content: Value) -> Reply {
-        let content =
-            context! { request_id => request_id.as_str(), support => self.support.as_deref(), ..content };
-        self.renderer.page(template, head, content)
-    }
-}
-
-const fn still(
-    status: StatusCode,
-    reason: &'static str,
-    title: &'static str,
-    sentence: &'static str,
-) -> Head {
-    Head { kind: Kind::Still, status, reason, title, sentence, retry_after: None }
-}
-
-/// Whether a browser stays on this origin. The gateway has parsed the target long before; this only
-/// keeps a mistake there from becoming a link to elsewhere.
-fn is_local(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.starts_with("//")
-        && !path.bytes().any(|b| b == b'\\' || b.is_ascii_control())
 }
 
 #[cfg(test)]

@@ -1,22 +1,30 @@
 //! From a template to an answer: escaping, and the headers every page has.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
-use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, Value, escape_formatter};
+use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, context, escape_formatter};
 
-use super::Error;
+use super::language::Text;
+use super::page::Draft;
+use super::{Error, Reader};
 use crate::reply::Reply;
 use crate::seal::sha256;
 
-const STYLE: &str = include_str!("templates/style.css");
 /// Far more than our largest page takes; what a template may burn before it is stopped.
 const FUEL: u64 = 100_000;
 
-const TEMPLATES: [(&str, &str); 9] = [
+/// The name of the style in a folder of replacements.
+const STYLE: &str = "style.css";
+
+/// Every file that pages are made of, and what is in ours.
+pub const TEMPLATES: [(&str, &str); 10] = [
     ("base.html", include_str!("templates/base.html")),
     ("chooser.html", include_str!("templates/chooser.html")),
     ("error.html", include_str!("templates/error.html")),
@@ -26,7 +34,61 @@ const TEMPLATES: [(&str, &str); 9] = [
     ("sign_in_required.html", include_str!("templates/sign_in_required.html")),
     ("sign_out.html", include_str!("templates/sign_out.html")),
     ("signed_out.html", include_str!("templates/signed_out.html")),
+    (STYLE, include_str!("templates/style.css")),
 ];
+
+/// What stands in the templates themselves, by the name they have there: `words.sign_in`.
+const WORDS: [(&str, Text); 12] = [
+    ("called_it", Text::new("The sign-in service called it", "Der Anmeldedienst meldete")),
+    (
+        "cause_address",
+        Text::new(
+            "The service was opened at another address than the one it is set up for.",
+            "Der Dienst wurde unter einer anderen Adresse geöffnet als der, für die er eingerichtet ist.",
+        ),
+    ),
+    (
+        "cause_clock",
+        Text::new(
+            "The clock of this device, or of the service, is wrong.",
+            "Die Uhr dieses Geräts oder die des Dienstes geht falsch.",
+        ),
+    ),
+    (
+        "cause_cookies",
+        Text::new(
+            "The browser blocks cookies for this address, or deletes them at once.",
+            "Der Browser lehnt Cookies für diese Adresse ab oder löscht sie sofort.",
+        ),
+    ),
+    ("causes", Text::new("It usually is one of these:", "Meist ist eines davon die Ursache:")),
+    ("continue", Text::new("Continue", "Weiter")),
+    ("continue_with", Text::new("Continue with", "Weiter mit")),
+    ("get_help", Text::new("Get help", "Hilfe")),
+    ("reference", Text::new("Reference", "Vorgangsnummer")),
+    ("sign_in", Text::new("Sign in", "Anmelden")),
+    ("sign_in_again", Text::new("Sign in again", "Noch einmal anmelden")),
+    ("sign_out", Text::new("Sign out", "Abmelden")),
+];
+
+/// A template in the place of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// One of [`TEMPLATES`].
+    pub name: &'static str,
+    /// What is in it.
+    pub source: String,
+}
+
+/// What is wrong with a template, by its file and line.
+pub(super) fn said(error: &minijinja::Error) -> String {
+    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match (error.name(), error.line()) {
+        (Some(name), Some(line)) => format!("{name}, line {line}: {what}"),
+        (Some(name), None) => format!("{name}: {what}"),
+        _ => what,
+    }
+}
 
 /// What a page is allowed to do beyond showing itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +109,8 @@ pub(super) struct Head {
     pub(super) kind: Kind,
     pub(super) status: StatusCode,
     pub(super) reason: &'static str,
-    pub(super) title: &'static str,
-    pub(super) sentence: &'static str,
+    pub(super) title: Text,
+    pub(super) sentence: Text,
     pub(super) retry_after: Option<u16>,
 }
 
@@ -56,13 +118,15 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Renderer {
     templates: Environment<'static>,
+    style: String,
+    support: Option<String>,
     still: HeaderValue,
     form: HeaderValue,
     framed: HeaderValue,
 }
 
 impl Renderer {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new(replacements: &[Replacement], support: Option<String>) -> Result<Self, Error> {
         let mut templates = Environment::new();
         templates.set_fuel(Some(FUEL));
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -74,11 +138,23 @@ impl Renderer {
             }
             _ => escape_formatter(out, state, value),
         });
-        templates.add_global("style", STYLE);
-        for (name, source) in TEMPLATES {
-            templates.add_template(name, source)?;
+        let mut style = String::new();
+        // As a browser reads it: it hashes what it has read (https://html.spec.whatwg.org/#preprocessing-the-input-stream).
+        let as_read = |source: &str| source.replace("\r\n", "\n").replace('\r', "\n");
+        for (name, ours) in TEMPLATES {
+            let replaced = replacements.iter().find(|replacement| replacement.name == name);
+            let source = replaced.map_or(ours, |replacement| &replacement.source).to_owned();
+            if name == STYLE {
+                style = as_read(&source);
+            } else {
+                templates.add_template_owned(name, source)?;
+            }
         }
-        let hash = STANDARD.encode(sha256(STYLE.as_bytes()));
+        if style.to_ascii_lowercase().contains("</style") {
+            return Err(Error::Style);
+        }
+        let hash = STANDARD.encode(sha256(style.as_bytes()));
+        templates.add_global("style", style.clone());
         let policy = |rest: &str| {
             HeaderValue::try_from(format!(
                 "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; {rest}"
@@ -87,21 +163,48 @@ impl Renderer {
         let form = "form-action 'self' https: http://localhost:* http://127.0.0.1:*; frame-ancestors 'none'";
         Ok(Self {
             templates,
+            style,
+            support,
             still: policy("form-action 'none'; frame-ancestors 'none'")?,
             form: policy(form)?,
             framed: policy("form-action 'none'")?,
         })
     }
 
-    /// Renders `template` with `content` and what stands above it.
-    pub(super) fn page(&self, template: &str, head: Head, content: Value) -> Reply {
-        let values = minijinja::context! { title => head.title, sentence => head.sentence, ..content };
-        let rendered = self.templates.get_template(template).and_then(|page| page.render(values));
-        let reply = match rendered {
+    /// Whether the policy allows every style that a page has in it.
+    pub(super) fn allows_the_style_of(&self, html: &str) -> bool {
+        let ours = format!("<style>{}</style>", self.style);
+        html.to_ascii_lowercase().matches("<style").count() == html.matches(&ours).count()
+    }
+
+    /// A page as HTML.
+    pub(super) fn html(&self, draft: &Draft, reader: Reader<'_>) -> Result<String, minijinja::Error> {
+        let Draft { template, head, content } = draft;
+        let language = reader.language;
+        let words = BTreeMap::from(WORDS.map(|(name, text)| (name, text.written(language))));
+        let values = context! {
+            language => language.tag(),
+            words,
+            title => head.title.written(language),
+            sentence => head.sentence.written(language),
+            status => head.status.as_u16(),
+            reason => head.reason,
+            request_id => reader.request_id.as_str(),
+            support => self.support.as_deref(),
+            ..content.clone()
+        };
+        self.templates.get_template(template)?.render(values)
+    }
+
+    /// A page as an answer.
+    pub(super) fn reply(&self, draft: &Draft, reader: Reader<'_>) -> Reply {
+        let head = draft.head;
+        let reply = match self.html(draft, reader) {
             Ok(html) => Reply::with_body(head.status, "text/html; charset=utf-8", html, head.reason),
             Err(error) => {
-                tracing::error!(template, %error, "failed to render a page");
-                Reply::with_body(head.status, "text/plain; charset=utf-8", head.sentence, head.reason)
+                tracing::error!(template = draft.template, %error, "failed to write a page");
+                let sentence = head.sentence.written(reader.language);
+                Reply::with_body(head.status, "text/plain; charset=utf-8", sentence, head.reason)
             }
         };
         let (policy, frame, referrer) = match head.kind {
@@ -113,6 +216,7 @@ impl Renderer {
         };
         let mut reply = reply
             .header(CONTENT_SECURITY_POLICY, policy.clone())
+            .header(CONTENT_LANGUAGE, HeaderValue::from_static(reader.language.tag()))
             .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
             .header(REFERRER_POLICY, HeaderValue::from_static(referrer));
         if let Some(frame) = frame {

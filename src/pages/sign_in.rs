@@ -3,6 +3,7 @@
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::language::Text;
 use crate::identity::ProviderName;
 
 /// Unreserved characters and `/` stand for themselves in a query
@@ -17,15 +18,24 @@ pub struct SignIn<'a> {
     pub provider: Option<&'a ProviderName>,
     /// The page to come back to: path and query, checked again by `/sign-in`.
     pub return_to: Option<&'a str>,
+    /// `login`, where the person is to be asked again.
+    pub prompt: Option<&'a str>,
+    /// Who it may be, for the provider.
+    pub login_hint: Option<&'a str>,
 }
 
 impl SignIn<'_> {
     /// Path and query of the sign-in endpoint under `prefix`.
     pub(super) fn address(&self, prefix: &str) -> String {
         let mut address = format!("{prefix}/sign-in");
-        let provider = self.provider.map(|provider| ("provider", provider.as_str()));
-        let return_to = self.return_to.map(|return_to| ("return_to", return_to));
-        for (index, (name, value)) in provider.into_iter().chain(return_to).enumerate() {
+        let parameters = [
+            ("provider", self.provider.map(ProviderName::as_str)),
+            ("return_to", self.return_to),
+            ("prompt", self.prompt),
+            ("login_hint", self.login_hint),
+        ];
+        let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        for (index, (name, value)) in given.enumerate() {
             address.push(if index == 0 { '?' } else { '&' });
             address.push_str(name);
             address.push('=');
@@ -45,12 +55,18 @@ pub enum Asked {
 }
 
 impl Asked {
-    pub(super) const fn sentence(self) -> &'static str {
+    pub(super) const ALL: &'static [Self] = &[Self::InFrame, Self::WithBody];
+
+    pub(super) const fn sentence(self) -> Text {
         match self {
-            Self::InFrame => "You need to sign in to open this page. Signing in takes the whole window.",
-            Self::WithBody => {
-                "What you sent was not taken, because you are not signed in any more. Sign in, then send it again."
-            }
+            Self::InFrame => Text::new(
+                "You need to sign in to open this page. Signing in takes the whole window.",
+                "Sie müssen sich anmelden, um diese Seite zu öffnen. Die Anmeldung braucht das ganze Fenster.",
+            ),
+            Self::WithBody => Text::new(
+                "What you sent was not taken, because you are not signed in any more. Sign in, then send it again.",
+                "Was Sie gesendet haben, wurde nicht angenommen, weil Sie nicht mehr angemeldet sind. Melden Sie sich an und senden Sie es dann noch einmal.",
+            ),
         }
     }
 }
@@ -67,6 +83,8 @@ pub enum Stale {
 }
 
 impl Stale {
+    pub(super) const ALL: &'static [Self] = &[Self::Expired, Self::CookieLost, Self::UsedBefore];
+
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Expired => "login_expired",
@@ -75,23 +93,30 @@ impl Stale {
         }
     }
 
-    pub(super) const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> Text {
         match self {
-            Self::Expired => "This sign-in took too long",
-            Self::CookieLost => "This sign-in can't be finished",
-            Self::UsedBefore => "This sign-in is over",
+            Self::Expired => Text::new("This sign-in took too long", "Diese Anmeldung hat zu lange gedauert"),
+            Self::CookieLost => {
+                Text::new("This sign-in can't be finished", "Diese Anmeldung kann nicht abgeschlossen werden")
+            }
+            Self::UsedBefore => Text::new("This sign-in is over", "Diese Anmeldung ist vorbei"),
         }
     }
 
-    pub(super) const fn sentence(self) -> &'static str {
+    pub(super) const fn sentence(self) -> Text {
         match self {
-            Self::Expired => "A sign-in has to be finished within an hour. Begin again to go on.",
-            Self::CookieLost => {
-                "The browser no longer has the cookie that this sign-in began with. It may block cookies, or the sign-in began in another browser."
-            }
-            Self::UsedBefore => {
-                "You came back to the end of an earlier sign-in, which can be used only once. Begin again to go on."
-            }
+            Self::Expired => Text::new(
+                "A sign-in has to be finished within an hour. Begin again to go on.",
+                "Eine Anmeldung muss innerhalb einer Stunde abgeschlossen werden. Beginnen Sie noch einmal, um fortzufahren.",
+            ),
+            Self::CookieLost => Text::new(
+                "The browser no longer has the cookie that this sign-in began with. It may block cookies, or the sign-in began in another browser.",
+                "Der Browser hat das Cookie nicht mehr, mit dem diese Anmeldung begonnen hat. Vielleicht lehnt er Cookies ab, oder die Anmeldung hat in einem anderen Browser begonnen.",
+            ),
+            Self::UsedBefore => Text::new(
+                "You came back to the end of an earlier sign-in, which can be used only once. Begin again to go on.",
+                "Sie sind zum Abschluss einer früheren Anmeldung zurückgekehrt; er gilt nur einmal. Beginnen Sie noch einmal, um fortzufahren.",
+            ),
         }
     }
 }
@@ -110,6 +135,9 @@ pub enum SignInFailure {
 }
 
 impl SignInFailure {
+    pub(super) const ALL: &'static [Self] =
+        &[Self::Declined, Self::ProviderError, Self::Rejected, Self::SessionTooLarge];
+
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Declined | Self::SessionTooLarge => StatusCode::FORBIDDEN,
@@ -127,26 +155,36 @@ impl SignInFailure {
         }
     }
 
-    pub(super) const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> Text {
         match self {
-            Self::Declined => "You were not signed in",
-            Self::ProviderError | Self::Rejected => "Signing in failed",
-            Self::SessionTooLarge => "This account can't be used here",
+            Self::Declined => Text::new("You were not signed in", "Sie wurden nicht angemeldet"),
+            Self::ProviderError | Self::Rejected => {
+                Text::new("Signing in failed", "Die Anmeldung ist gescheitert")
+            }
+            Self::SessionTooLarge => {
+                Text::new("This account can't be used here", "Dieses Konto kann hier nicht benutzt werden")
+            }
         }
     }
 
-    pub(super) const fn sentence(self) -> &'static str {
+    pub(super) const fn sentence(self) -> Text {
         match self {
-            Self::Declined => "The sign-in was cancelled or refused.",
-            Self::ProviderError => {
-                "The sign-in service reported an error. Try again; if it goes on, ask the people who run this service for help."
-            }
-            Self::Rejected => {
-                "The answer of the sign-in service could not be verified, so it was not taken. Try again."
-            }
-            Self::SessionTooLarge => {
-                "The account carries more information, such as groups, than a session can hold. Ask the people who run this service for help."
-            }
+            Self::Declined => Text::new(
+                "The sign-in was cancelled or refused.",
+                "Die Anmeldung wurde abgebrochen oder abgelehnt.",
+            ),
+            Self::ProviderError => Text::new(
+                "The sign-in service reported an error. Try again; if it goes on, ask the people who run this service for help.",
+                "Der Anmeldedienst hat einen Fehler gemeldet. Versuchen Sie es noch einmal; wenn es dabei bleibt, bitten Sie die Betreiber dieses Dienstes um Hilfe.",
+            ),
+            Self::Rejected => Text::new(
+                "The answer of the sign-in service could not be verified, so it was not taken. Try again.",
+                "Die Antwort des Anmeldedienstes hat der Prüfung nicht standgehalten und wurde darum nicht angenommen. Versuchen Sie es noch einmal.",
+            ),
+            Self::SessionTooLarge => Text::new(
+                "The account carries more information, such as groups, than a session can hold. Ask the people who run this service for help.",
+                "Zu dem Konto gehören mehr Angaben, etwa Gruppen, als eine Sitzung aufnehmen kann. Bitten Sie die Betreiber dieses Dienstes um Hilfe.",
+            ),
         }
     }
 }
@@ -176,7 +214,7 @@ mod tests {
         #[case] expected: &str,
     ) {
         let provider = provider.map(|name| ProviderName::parse(name).unwrap());
-        let sign_in = SignIn { provider: provider.as_ref(), return_to };
+        let sign_in = SignIn { provider: provider.as_ref(), return_to, ..SignIn::default() };
         assert_eq!(sign_in.address("/.vestibule"), expected);
     }
 
@@ -193,11 +231,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_target_comes_back_as_it_was_and_stays_one_parameter(target in any::<String>()) {
-            let address = SignIn { provider: None, return_to: Some(&target) }.address("/p");
+        fn what_is_asked_for_comes_back_as_it_was(target in any::<String>(), hint in any::<String>()) {
+            let sign_in = SignIn { return_to: Some(&target), login_hint: Some(&hint), ..SignIn::default() };
+            let address = sign_in.address("/p");
             let url = url::Url::parse("https://app.example.com").unwrap().join(&address).unwrap();
             let pairs: Vec<_> = url.query_pairs().into_owned().collect();
-            prop_assert_eq!(pairs, vec![("return_to".to_owned(), target)]);
+            prop_assert_eq!(pairs, vec![("return_to".to_owned(), target), ("login_hint".to_owned(), hint)]);
             prop_assert_eq!(url.path(), "/p/sign-in");
         }
     }

@@ -216,9 +216,9 @@ pub(crate) enum ClientAddress {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pages {
-    /// (later) Templates that replace ours.
-    pub(crate) directory: Option<Later>,
-    /// Default: [en]; others come later.
+    /// A folder of templates in the place of ours; what isn't in it stays as it is.
+    pub(crate) directory: Option<String>,
+    /// Those that pages are shown in, of en and de. Default: [en]. The first serves who wishes none of them.
     pub(crate) languages: Option<List<String>>,
     /// Where a page sends people who are stuck: an http(s) or mailto address.
     pub(crate) support: Option<String>,

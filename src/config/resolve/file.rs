@@ -12,12 +12,17 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use super::super::key::KeyPath;
+use super::super::nearest::suggestion;
 use super::Resolver;
 use crate::edge::CertificateFiles;
+use crate::pages::{Replacement, TEMPLATES};
 
 /// Permissions of those who are neither owner nor group. The group may read: that is how
 /// Kubernetes mounts secrets.
 const OTHERS: u32 = 0o007;
+
+/// A page is read by people who are stuck, perhaps over a bad line.
+const LARGEST_TEMPLATE: u64 = 256 * 1024;
 
 impl Resolver<'_> {
     /// Reads a file that nobody else may read.
@@ -53,6 +58,49 @@ impl Resolver<'_> {
                 None
             }
         }
+    }
+
+    /// The files of a folder that stand in the place of our page templates. Folders, and what
+    /// begins with a dot, are passed over: Kubernetes keeps the versions of a mounted folder there.
+    pub(super) fn page_templates(&mut self, at: &KeyPath, written: &str) -> Option<Vec<Replacement>> {
+        let folder = self.resolve_path(written);
+        let entries = match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let write = "the path of a folder, absolute or from this file's folder on";
+                self.fault(at, format!("the folder {} can't be read: {error}", folder.display()), write);
+                return None;
+            }
+        };
+        let files = entries.iter().filter(|entry| fs::metadata(entry.path()).is_ok_and(|of| !of.is_dir()));
+        let mut names: Vec<String> =
+            files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort_unstable();
+        let known = TEMPLATES.map(|(name, _)| name);
+        let mut replacements = Vec::new();
+        for found in &names {
+            let Some(name) = known.into_iter().find(|name| name == found) else {
+                let unknown =
+                    format!("no page is made of the file {} in {}", found.escape_debug(), folder.display());
+                self.fault(at, unknown, suggestion(found, &known));
+                return None;
+            };
+            let path = folder.join(name);
+            // Nothing else has a size that says how much will be read.
+            let fits = fs::metadata(&path).is_ok_and(|of| of.is_file() && of.len() <= LARGEST_TEMPLATE);
+            if !fits {
+                let why = format!("{} is no file of at most {LARGEST_TEMPLATE} bytes", path.display());
+                self.fault(at, why, "a page that a phone can load");
+                return None;
+            }
+            let Ok(source) = String::from_utf8(self.file_content(at, &path)?) else {
+                self.fault(at, format!("the file {} is not UTF-8", path.display()), "a text file in UTF-8");
+                return None;
+            };
+            replacements.push(Replacement { name, source });
+        }
+        Some(replacements)
     }
 
     /// Certificates to trust, in PEM.

@@ -6,10 +6,11 @@ use url::Url;
 use super::super::file::{self, Aliases};
 use super::super::key::KeyPath;
 use super::super::nearest::suggestion;
-use super::super::values::{Count, Period};
+use super::super::values::{Count, List, Period};
 use super::Resolver;
 use crate::edge::connection::ConnectionLimits;
 use crate::gateway::EndpointPaths;
+use crate::pages::Language;
 use crate::telemetry::{AccessOutput, ClientAddress, LogFormat};
 use crate::{edge, pages, server, telemetry};
 
@@ -193,19 +194,55 @@ impl Resolver<'_> {
     pub(super) fn pages(&mut self, pages: Option<&file::Pages>) -> Option<pages::Config> {
         let at = KeyPath::root().key("pages");
         let Some(pages) = pages else { return Some(pages::Config::default()) };
-        for (index, language) in pages.languages.iter().flat_map(super::super::values::List::items) {
-            if language != "en" {
-                self.later(&at.key("languages").item(index), "en");
+        let languages = match &pages.languages {
+            Some(languages) => self.languages(&at.key("languages"), languages),
+            None => Some(pages::Config::default().languages),
+        };
+        let support = match &pages.support {
+            Some(written) => self.support(&at.key("support"), written).map(Some),
+            None => Some(None),
+        };
+        let replacements = match &pages.directory {
+            Some(written) => self.page_templates(&at.key("directory"), written),
+            None => Some(Vec::new()),
+        };
+        let config = pages::Config { support: support?, languages: languages?, replacements: replacements? };
+        if let Err(error) = pages::Pages::new(&config, "/prefix") {
+            let write =
+                "a template that uses only what its page has; `docs/reference/error-pages.md` lists it";
+            self.fault(&at.key("directory"), error.told(), write);
+            return None;
+        }
+        Some(config)
+    }
+
+    fn languages(&mut self, at: &KeyPath, written: &List<String>) -> Option<Vec<Language>> {
+        let tags: Vec<&str> = Language::ALL.iter().map(|language| language.tag()).collect();
+        let mut languages = Vec::new();
+        for (index, tag) in written.items() {
+            match Language::of_tag(tag) {
+                Some(language) if languages.contains(&language) => {
+                    self.fault(&at.item(index), "is there already", "each language once");
+                }
+                Some(language) => languages.push(language),
+                None => {
+                    let unknown = format!("there are no pages in `{}`", tag.escape_debug());
+                    self.fault(&at.item(index), unknown, tags.join(" or "));
+                }
             }
         }
-        let Some(written) = &pages.support else { return Some(pages::Config::default()) };
+        if written.items().next().is_none() {
+            self.fault(at, "names no language", tags.join(" or "));
+        }
+        (!languages.is_empty()).then_some(languages)
+    }
+
+    fn support(&mut self, at: &KeyPath, written: &str) -> Option<Url> {
         match Url::parse(written) {
-            Ok(url) if matches!(url.scheme(), "https" | "http" | "mailto") => {
-                Some(pages::Config { support: Some(url) })
-            }
+            Ok(url) if matches!(url.scheme(), "https" | "http" | "mailto") => Some(url),
             _ => {
                 self.fault(
-                    &at.key("support"),
+                    at,
                     "is not an address that a page could link to",
                     "https://help.example.com or mailto:help@example.com",
                 );

@@ -14,7 +14,7 @@ use crate::login::attempt::State;
 use crate::login::callback::{Failed, Staleness};
 use crate::login::return_to::ReturnTo;
 use crate::oidc::{self, AuthorizationResponse, ResponseMode};
-use crate::pages::{self, Problem, SignInFailure, Stale};
+use crate::pages::{self, Page, Problem, SignInFailure, Stale};
 use crate::reply::{OwedCookies, Reply};
 use crate::session;
 use crate::session::Live;
@@ -134,8 +134,9 @@ impl Gateway {
                 let target = pages::SignIn {
                     provider: Some(&sign_in.scope.provider),
                     return_to: Some(return_to.as_str()),
+                    ..Default::default()
                 };
-                self.pages.sign_in_again(stale, target, id)
+                self.show(inbound, &Page::SignInAgain(stale, target))
             }
             Failed::ProviderSaid { error, return_to, cookies } => {
                 self.metrics.login(LoginOutcome::Failed);
@@ -147,10 +148,16 @@ impl Gateway {
                         self.unavailable(inbound, cookies, "provider_unavailable")
                     }
                     "access_denied" | "login_required" | "interaction_required" | "consent_required" => self
-                        .login_failed_page(sign_in, SignInFailure::Declined, Some(&error), &target, id)
+                        .login_failed_page(inbound, sign_in, SignInFailure::Declined, Some(&error), &target)
                         .cookies(cookies),
                     _ => self
-                        .login_failed_page(sign_in, SignInFailure::ProviderError, Some(&error), &target, id)
+                        .login_failed_page(
+                            inbound,
+                            sign_in,
+                            SignInFailure::ProviderError,
+                            Some(&error),
+                            &target,
+                        )
                         .cookies(cookies),
                 }
             }
@@ -171,7 +178,7 @@ impl Gateway {
                         reply
                     }
                     None => self
-                        .login_failed_page(sign_in, SignInFailure::Rejected, None, &target, id)
+                        .login_failed_page(inbound, sign_in, SignInFailure::Rejected, None, &target)
                         .cookies(cookies),
                 };
                 reply.reason = reason;
@@ -185,7 +192,7 @@ impl Gateway {
                     limit,
                     "a session doesn't fit its cookie; map fewer claims at the provider or use another store"
                 );
-                self.login_failed_page(sign_in, SignInFailure::SessionTooLarge, None, "/", id)
+                self.login_failed_page(inbound, sign_in, SignInFailure::SessionTooLarge, None, "/")
                     .cookies(cookies)
             }
             Failed::Store { error: session::Error::Unavailable, cookies } => {
@@ -197,14 +204,18 @@ impl Gateway {
 
     fn login_failed_page(
         &self,
+        inbound: &Inbound<'_>,
         sign_in: &SignIn,
         failure: SignInFailure,
         code: Option<&str>,
         return_to: &str,
-        request_id: &crate::telemetry::RequestId,
     ) -> Reply {
-        let offer = pages::SignIn { provider: Some(&sign_in.scope.provider), return_to: Some(return_to) };
-        self.pages.sign_in_failed(failure, code, offer, request_id)
+        let offer = pages::SignIn {
+            provider: Some(&sign_in.scope.provider),
+            return_to: Some(return_to),
+            ..Default::default()
+        };
+        self.show(inbound, &Page::SignInFailed(failure, code, offer))
     }
 
     fn unavailable(&self, inbound: &Inbound<'_>, cookies: OwedCookies, reason: &'static str) -> Reply {

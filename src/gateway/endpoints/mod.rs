@@ -130,6 +130,7 @@ impl Gateway {
         reply.headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let decision = match reply.status.as_u16() {
             500.. => Decision::Failed,
+            401 => Decision::Challenged,
             400..=499 => {
                 self.metrics.refused(Refusal::of_reason(reply.reason));
                 Decision::Refused

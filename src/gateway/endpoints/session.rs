@@ -44,7 +44,11 @@ impl Gateway {
                 Authentication::Anonymous | Authentication::Rejected(_) => {}
             }
         }
-        let path = self.pages.sign_in_address(pages::SignIn { provider: asked.as_ref(), return_to: None });
+        let path = self.pages.sign_in_address(pages::SignIn {
+            provider: asked.as_ref(),
+            return_to: None,
+            ..Default::default()
+        });
         problem_json(Problem::SignInRequired, inbound.request_id, Some(&format!("{}{path}", origin.text)))
     }
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
+use http::header::ORIGIN;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::super::challenge::retry_after;
+use super::super::client_kind::nobody_is_looking;
 use super::super::{Authentication, Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use crate::identity::ProviderName;
 use crate::login::SignIn;
 use crate::login::return_to::ReturnTo;
 use crate::login::start::{self, Wish};
-use crate::pages::Problem;
+use crate::oidc::ResponseMode;
+use crate::pages::{self, Asked, Page, Problem};
 use crate::reply::Reply;
 use crate::route::table::Found;
 use crate::route::{Auth, Route};
+use crate::session::cookie::{self, Presented};
 use crate::telemetry::labels::LoginOutcome;
 
 /// Which provider a sign-in is for.
@@ -42,13 +46,27 @@ impl Gateway {
             Choice::Ask if self.is_signed_in_for(inbound, origin, route.as_deref()).await => {
                 return Reply::redirect(StatusCode::SEE_OTHER, return_to.location(), "already_signed_in");
             }
+            Choice::Ask if nobody_is_looking(&inbound.parts.headers) => {
+                return self.not_begun(inbound, None, &return_to);
+            }
             Choice::Ask => {
                 let providers: Vec<ProviderName> =
                     origin.sign_ins.iter().map(|sign_in| sign_in.scope.provider.clone()).collect();
-                return self.pages.chooser(&providers, Some(return_to.as_str()), inbound.request_id);
+                return self.show(inbound, &Page::Chooser(&providers, return_to.as_str()));
             }
         };
         let prompt = parameters.one("prompt").filter(|prompt| *prompt == "login");
+        let login_hint = parameters.one("login_hint").filter(|hint| hint.len() <= 256);
+        if leaves_its_session_behind(inbound, origin, sign_in) {
+            let asked = pages::SignIn {
+                provider: Some(&sign_in.scope.provider),
+                return_to: Some(return_to.as_str()),
+                prompt,
+                login_hint,
+            };
+            let address = self.pages.sign_in_address(asked);
+            return Reply::redirect(StatusCode::SEE_OTHER, location(&address), "sign_in_bounced");
+        }
         let found = inbound.redirect_status();
         let route = route.filter(|route| is_of(route, sign_in));
         // A session that the page's route would not take doesn't spare the sign-in.
@@ -67,7 +85,7 @@ impl Gateway {
         let authorize = route.as_deref().map(|route| &route.authorize);
         let wish = Wish {
             return_to,
-            login_hint: parameters.one("login_hint").filter(|hint| hint.len() <= 256),
+            login_hint,
             prompt,
             previous: self.previous(&inbound.parts.headers, &sign_in.scope).await,
             authorize: authorize.map_or(&[], Vec::as_slice),
@@ -97,6 +115,10 @@ impl Gateway {
         wish: &Wish<'_>,
         found: StatusCode,
     ) -> Reply {
+        let headers = &inbound.parts.headers;
+        if nobody_is_looking(headers) {
+            return self.not_begun(inbound, Some(&sign_in.scope.provider), &wish.return_to);
+        }
         let now = self.clock.now();
         if sign_in.provider.metadata().is_none() {
             // Only such a login costs the provider a call.
@@ -118,13 +140,24 @@ impl Gateway {
                 return reply;
             }
         };
-        match start::start(sign_in, &metadata, &self.keyring, &inbound.parts.headers, wish, now) {
+        match start::start(sign_in, &metadata, &self.keyring, headers, wish, now) {
             Ok(started) => {
                 self.metrics.login(LoginOutcome::Started);
                 Reply::redirect(found, started.location, "sign_in").cookies(started.cookies)
             }
             Err(_) => self.going_round(inbound, sign_in, &wish.return_to),
         }
+    }
+
+    /// Where nobody is looking, or the provider wouldn't show itself: a link that opens the whole window.
+    fn not_begun(
+        &self,
+        inbound: &Inbound<'_>,
+        provider: Option<&ProviderName>,
+        return_to: &ReturnTo,
+    ) -> Reply {
+        let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+        self.show(inbound, &Page::SignInRequired(Asked::InFrame, offer))
     }
 
     /// The route of the page that the login is for: it may add parameters and a shorter idle limit.
@@ -146,6 +179,17 @@ impl Inbound<'_> {
 
 fn is_of(route: &Route, sign_in: &SignIn) -> bool {
     matches!(&route.auth, Auth::Session { provider, .. } if *provider == sign_in.scope.provider)
+}
+
+/// Whether a form of another site asks for a login whose answer is posted, too: neither brings the session's
+/// cookie, which is `Lax`, and the session of whoever was signed in before would live on. A GET of our own
+/// brings it.
+fn leaves_its_session_behind(inbound: &Inbound<'_>, origin: &ServedOrigin, sign_in: &SignIn) -> bool {
+    let headers = &inbound.parts.headers;
+    inbound.parts.method == Method::POST
+        && sign_in.provider.config().response_mode == ResponseMode::FormPost
+        && headers.get(ORIGIN).is_none_or(|from| from != origin.text.as_str())
+        && cookie::presented(headers, &sign_in.scope) == Presented::Nothing
 }
 
 /// By `provider`, else by `iss`, else the only one; else the person is asked.

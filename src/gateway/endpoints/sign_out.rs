@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
+use super::super::client_kind::loads_ahead;
 use super::super::{Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use super::sign_in::location;
@@ -11,7 +12,7 @@ use crate::login::return_to::ReturnTo;
 use crate::login::sign_out::{self, Intent};
 use crate::login::{SignIn, loop_guard};
 use crate::oidc::SignOut;
-use crate::pages::Problem;
+use crate::pages::{Page, Problem};
 use crate::reply::{OwedCookies, Reply};
 use crate::route::Auth;
 use crate::route::table::Found;
@@ -29,11 +30,12 @@ impl Gateway {
         let wanted = parameters
             .one("return_to")
             .and_then(|text| ReturnTo::parse(text, &origin.origin, &self.own_paths()).ok());
-        match sign_out::intent(&inbound.parts.method, &inbound.parts.headers, &origin.origin) {
-            Intent::Meant => {}
-            Intent::Unsure => {
+        let headers = &inbound.parts.headers;
+        match sign_out::intent(&inbound.parts.method, headers, &origin.origin) {
+            Intent::Meant if !loads_ahead(headers) => {}
+            Intent::Meant | Intent::Unsure => {
                 let return_to = wanted.as_ref().map(ReturnTo::as_str);
-                return self.pages.sign_out_confirm(return_to, inbound.request_id);
+                return self.show(inbound, &Page::SignOut(return_to));
             }
             Intent::Foreign => {
                 return self.problem(inbound.parts, inbound.request_id, Problem::ForeignOrigin);
@@ -141,7 +143,7 @@ impl Gateway {
         });
         match target {
             Some(target) => Reply::redirect(StatusCode::SEE_OTHER, target.location(), "signed_out"),
-            None => self.pages.signed_out(Some("/"), inbound.request_id),
+            None => self.show(inbound, &Page::SignedOut(Some("/"))),
         }
     }
 }
