@@ -42,7 +42,8 @@ demo: tools
 	@if [ -x $(RELEASE) ]; then cargo build --release && exec $(RELEASE) demo; \
 	else cargo build && exec target/debug/vestibule demo; fi
 
-test: tools node-projects
+test: tools node-projects chromium
+	@command -v faketime >/dev/null || { echo 'missing: faketime; on Debian: apt-get install faketime' >&2; exit 1; }
 	cargo test --all-features
 	$(MAKE) golden
 	$(MAKE) journey

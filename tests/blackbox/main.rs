@@ -15,6 +15,12 @@ mod callback;
 #[cfg(test)]
 mod challenges;
 #[cfg(test)]
+mod chromium;
+#[cfg(test)]
+mod claims;
+#[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod connections;
@@ -33,11 +39,23 @@ mod headers;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod key_rotation;
+#[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mix_up;
+#[cfg(test)]
+mod open_redirects;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod paths;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
+mod provider_wire;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
@@ -45,7 +63,11 @@ mod relying_party;
 #[cfg(test)]
 mod return_to;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod session;
+#[cfg(test)]
+mod session_keys;
 #[cfg(test)]
 mod sign_on;
 #[cfg(test)]
@@ -56,6 +78,8 @@ mod slow_clients;
 mod streams;
 #[cfg(test)]
 mod tails;
+#[cfg(test)]
+mod third_party;
 #[cfg(test)]
 mod upstream_clock;
 #[cfg(test)]

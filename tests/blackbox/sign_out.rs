@@ -74,6 +74,98 @@ fn a_link_ends_the_session_only_from_our_own_pages(#[case] site_value: &str, #[c
 }
 
 #[rstest]
+#[case::loaded_ahead("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Purpose: prefetch\r\n")]
+#[case::rendered_ahead(
+    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Purpose: prefetch;prerender\r\n"
+)]
+#[case::loaded_ahead_by_an_old_browser("Purpose: prefetch\r\n")]
+#[case::as_an_image("Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n")]
+#[case::in_a_frame("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n")]
+#[case::as_a_script("Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script\r\n")]
+#[case::prefetched_by_a_link("Sec-Purpose: prefetch\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: empty\r\n")]
+fn a_link_that_nobody_has_chosen_ends_nothing(#[case] lines: &str) {
+    // On a page of our own, where a stranger may have put it.
+    let site = Site::start();
+    let session = site.session_line(&site.signed_in());
+    let lines = format!("{session}Sec-Fetch-Site: same-origin\r\n{lines}");
+    let response = site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines);
+    assert_eq!(response.status, 200, "{}", response.everything());
+    assert_eq!(response.fields.all("set-cookie"), Vec::<&str>::new());
+    assert!(is_alive(&site, &session));
+}
+
+/// Where a browser is after it has signed out for `/public/bye`, over a provider with this peculiarity.
+fn signed_out_over(fault: Fault) -> (Site, crate::support::browser::Page) {
+    let site = Site::start();
+    let browser = site.signed_in();
+    let session = site.session_line(&browser);
+    site.provider.make(fault);
+    let errand = Errand::post(&site.url(SIGN_OUT), "return_to=%2Fpublic%2Fbye", &site.url("/private"));
+    let page = browser.walk(errand);
+    assert_eq!(page.status(), 200, "{}", page.response.everything());
+    assert_eq!(site.provider.calls(Endpoint::EndSession), 1);
+    assert_eq!(browser.cookie(&site.url("/"), SESSION), None);
+    assert!(!is_alive(&site, &session));
+    (site, page)
+}
+
+#[rstest]
+#[case::oidcc_client_test_rp_init_logout(Fault::None, "/public/bye")]
+#[case::oidcc_client_test_rp_init_logout_no_state(Fault::EndSessionNoState, "/.vestibule/signed-out")]
+#[case::oidcc_client_test_rp_init_logout_other_state(
+    Fault::EndSessionOtherState,
+    "/.vestibule/signed-out?state=another-state"
+)]
+fn comes_back_from_the_provider(#[case] fault: Fault, #[case] target: &str) {
+    let (site, page) = signed_out_over(fault);
+    assert_eq!(page.target(), target);
+    let asked = site.provider.sign_outs().concat();
+    for name in ["id_token_hint", "post_logout_redirect_uri", "state"] {
+        assert!(!value(&asked, name).is_empty(), "{name} in {asked:?}");
+    }
+}
+
+#[test]
+fn a_provider_without_a_sign_out_of_its_own_is_passed_over() {
+    let site = Site::faulty(Fault::NoEndSession, |config, _| config);
+    let browser = site.signed_in();
+    let session = site.session_line(&browser);
+    let errand = Errand::post(&site.url(SIGN_OUT), "return_to=%2Fpublic%2Fbye", &site.url("/private"));
+    let page = browser.walk(errand);
+    assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"));
+    assert_eq!(site.provider.calls(Endpoint::EndSession), 0);
+    assert!(!is_alive(&site, &session));
+}
+
+#[test]
+fn a_link_in_a_frame_of_our_own_that_was_clicked_ends_the_session() {
+    let site = Site::start();
+    let session = site.session_line(&site.signed_in());
+    let lines = format!(
+        "{session}Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\nSec-Fetch-User: ?1\r\n"
+    );
+    assert_eq!(site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines).status, 303);
+    assert!(!is_alive(&site, &session));
+}
+
+#[rstest]
+#[case::another_method("PUT", "", 405)]
+#[case::deletes("DELETE", "", 405)]
+#[case::not_a_form("POST", "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", 400)]
+fn a_request_that_is_no_sign_out_ends_nothing(#[case] method: &str, #[case] more: &str, #[case] status: u16) {
+    let site = Site::start();
+    let session = site.session_line(&site.signed_in());
+    let (lines, body) = more.split_once("\r\n\r\n").unwrap_or((more, ""));
+    let lines = if body.is_empty() { lines.to_owned() } else { format!("{lines}\r\n") };
+    let head = format!("{session}Origin: {}\r\n{lines}", site.url(""));
+    let request =
+        format!("{method} {SIGN_OUT} HTTP/1.1\r\nHost: {}\r\n{head}\r\n{body}", site.gateway.host());
+    let response = crate::support::raw::ask(site.gateway.port(), &request);
+    assert_eq!(response.status, status, "{}", response.everything());
+    assert!(is_alive(&site, &session));
+}
+
+#[rstest]
 #[case::our_page(Some("SELF/private"), true)]
 #[case::another_site(Some("https://evil.test/"), false)]
 #[case::one_that_begins_like_ours(Some("SELF.evil.test/"), false)]

@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { check, desktop, launch, phone } from './chromium.mjs';
 
 const [address, user, password, out] = process.argv.slice(2);
 if (!out) {
@@ -17,14 +18,8 @@ if (!out) {
 }
 
 const origin = new URL(address).origin;
-const desktop = { width: 1280, height: 800 };
-const phone = { width: 390, height: 844 };
 let step = 'start';
 let shots = 0;
-
-function check(holds, why) {
-  if (!holds) throw new Error(why);
-}
 
 // Both widths; the page stays as wide as it was.
 async function shoot(page, name) {
@@ -119,20 +114,7 @@ async function sign_out(page) {
 
 const profile = await mkdtemp(join(tmpdir(), 'vestibule-journey-'));
 await mkdir(out, { recursive: true });
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  viewport: desktop,
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const context = await chromium.launchPersistentContext(profile, { ...launch, viewport: desktop });
 context.setDefaultTimeout(20_000);
 const problems = [];
 let failure;

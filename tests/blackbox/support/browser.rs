@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use url::Url;
 
-use super::cookies::{Context, Jar};
+use super::cookies::{self, Context, Jar};
 use super::html::{self, Form};
 use super::message::{Response, read_response};
 
@@ -135,13 +135,22 @@ impl Page {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Browser {
     jar: Arc<Mutex<Jar>>,
+    /// Every `Set-Cookie` it was ever sent, taken or not.
+    told: Arc<Mutex<Vec<String>>>,
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// Keeps no cookie, whoever sends it.
+    refuses_cookies: bool,
 }
 
 impl Browser {
     /// A fresh profile.
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// A fresh profile in which cookies are switched off.
+    pub(crate) fn refusing_cookies() -> Self {
+        Self { refuses_cookies: true, ..Self::default() }
     }
 
     /// A fresh profile that trusts this certificate (PEM).
@@ -151,7 +160,7 @@ impl Browser {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a PEM certificate");
         roots.add(certificate).expect("a certificate that can be trusted");
         let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Self { jar: Arc::default(), tls: Some(Arc::new(tls)) }
+        Self { tls: Some(Arc::new(tls)), ..Self::default() }
     }
 
     /// The cookies.
@@ -171,6 +180,16 @@ impl Browser {
         self.jar().seen_by(&url).iter().map(|c| c.name.clone()).collect()
     }
 
+    /// The names and values of all cookies that it was ever told to set.
+    pub(crate) fn told(&self) -> Vec<(String, String)> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = |line: &String| {
+            let (name, value) = line.split(';').next()?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        told.iter().filter_map(pair).collect()
+    }
+
     /// Sends one request, keeps the cookies of its answer, follows nothing.
     pub(crate) fn send(&self, errand: &Errand) -> Response {
         let bytes = self.bytes(errand);
@@ -185,10 +204,15 @@ impl Browser {
             ("http", _) => talk(stream, &bytes, &errand.method),
             (scheme, _) => panic!("can't speak {scheme}"),
         };
-        let mut jar = self.jar();
+        let (mut jar, mut told) = (self.jar(), self.told.lock().unwrap_or_else(PoisonError::into_inner));
         for line in response.fields.all("set-cookie") {
-            jar.take(&errand.url, line);
+            cookies::is_as_ours_must_be(&errand.url, line);
+            if !self.refuses_cookies {
+                jar.take(&errand.url, line);
+            }
+            told.push(line.to_owned());
         }
+        drop((jar, told));
         response
     }
 

@@ -14,7 +14,7 @@ use super::provider::CLIENT_SECRET;
 use super::upstream::Upstream;
 
 /// 32 bytes, base64url.
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// The configuration, its folder and the ports it names.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A cookie jar that honours `Set-Cookie` as a browser does
 //! ([RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis)).
 //!
-//! Strict where browsers differ: a `Secure` cookie over plain http is refused even on localhost.
+//! Strict where browsers differ: a `Secure` cookie over plain http is refused even on `localhost`.
 
 use std::time::Duration;
 
@@ -109,8 +109,36 @@ impl Stored {
             Context::CrossSite => self.same_site == SameSite::None,
         };
         let alive = self.expires.is_none_or(|(since, age)| since.elapsed() < age);
-        host_fits && path_fits && site_fits && alive && (!self.secure || url.scheme() == "https")
+        host_fits && path_fits && site_fits && alive && (!self.secure || is_trustworthy(url))
     }
+}
+
+/// Asserts that a cookie of the gateway has what each of them must have, in whatever answer it comes: kept
+/// from scripts, for this host alone, over TLS where there is TLS. Those of others are passed over.
+#[track_caller]
+pub(crate) fn is_as_ours_must_be(url: &Url, line: &str) {
+    let mut parts = line.split(';').map(str::trim);
+    let (name, _) = parts.next().and_then(|pair| pair.split_once('=')).expect("a name");
+    let bare = name.strip_prefix("__Host-").unwrap_or(name);
+    if !bare.starts_with("vestibule") {
+        return;
+    }
+    let attributes: Vec<_> = parts.collect();
+    let has = |attribute: &str| attributes.contains(&attribute);
+    let tls = url.scheme() == "https";
+    // What a posted answer must find comes with a form of another site.
+    let of_a_login = bare.starts_with("vestibule-login-") || bare.strip_suffix(".loop").is_some();
+    let crosses = tls && of_a_login && has("SameSite=None");
+    assert!(has("HttpOnly") && has("Path=/"), "{line}");
+    assert!(has("SameSite=Lax") || crosses, "{line}");
+    assert!(!attributes.iter().any(|attribute| attribute.starts_with("Domain")), "{line}");
+    assert_eq!((tls, tls), (name.starts_with("__Host-"), has("Secure")), "{line}");
+}
+
+/// Whether `Secure` cookies go there. Browsers differ over loopback: the address is taken for trustworthy, as
+/// Chromium does and providers count on; the name `localhost`, by which tests call the gateway, isn't.
+fn is_trustworthy(url: &Url) -> bool {
+    url.scheme() == "https" || url.host_str() == Some("127.0.0.1")
 }
 
 fn parse(url: &Url, line: &str) -> Option<Stored> {
@@ -161,12 +189,11 @@ fn parse(url: &Url, line: &str) -> Option<Stored> {
             _ => {}
         }
     }
-    let tls = url.scheme() == "https";
     let host_prefix = cookie.name.to_ascii_lowercase().starts_with("__host-");
     let secure_prefix = cookie.name.to_ascii_lowercase().starts_with("__secure-");
     let host_bound = cookie.secure && cookie.host_only && cookie.path == "/";
     let refusals = [
-        cookie.secure && !tls,
+        cookie.secure && !is_trustworthy(url),
         cookie.same_site == SameSite::None && !cookie.secure,
         secure_prefix && !cookie.secure,
         host_prefix && !host_bound,
@@ -191,6 +218,7 @@ mod tests {
     #[case::host_prefix_with_domain("https://a.test/", "__Host-s=1; Secure; Path=/; Domain=a.test", false)]
     #[case::host_prefix_deeper("https://a.test/x/", "__Host-s=1; Secure", false)]
     #[case::secure_on_plain_http("http://localhost/", "s=1; Secure", false)]
+    #[case::secure_on_loopback("http://127.0.0.1/", "s=1; Secure", true)]
     #[case::none_without_secure("https://a.test/", "s=1; SameSite=None", false)]
     #[case::another_domain("https://a.test/", "s=1; Domain=b.test", false)]
     #[case::plain("http://localhost/", "s=1; Path=/; HttpOnly; SameSite=Lax", true)]

@@ -24,6 +24,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 pub(crate) struct Gateway {
     config: Config,
     process: Process,
+    environment: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -43,16 +44,21 @@ impl Drop for Process {
 impl Gateway {
     /// Starts, and waits until the gateway calls itself ready.
     pub(crate) fn start(config: Config) -> Self {
-        let process = Process::run(&config.write());
-        let mut gateway = Self { config, process };
+        Self::start_in(config, Vec::new())
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_in(config: Config, environment: Vec<(String, String)>) -> Self {
+        let process = Process::run(&config.write(), &environment);
+        let mut gateway = Self { config, process, environment };
         gateway.wait_ready();
         gateway
     }
 
     /// Starts without waiting.
     pub(crate) fn launch(config: Config) -> Self {
-        let process = Process::run(&config.write());
-        Self { config, process }
+        let process = Process::run(&config.write(), &[]);
+        Self { config, process, environment: Vec::new() }
     }
 
     fn wait_ready(&mut self) {
@@ -85,8 +91,32 @@ impl Gateway {
     pub(crate) fn restart(&mut self) {
         let _ = self.process.child.kill();
         let _ = self.process.child.wait();
-        self.process = Process::run(&self.config.write());
+        self.process = Process::run(&self.config.write(), &self.environment);
         self.wait_ready();
+    }
+
+    /// What the kernel says of the process under this word of `/proc/PID/status`: kibibytes, or a number.
+    pub(crate) fn status(&self, word: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let text = std::fs::read_to_string(path).expect("a running process");
+        let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("{word} in {text}"))
+    }
+
+    /// Processor time that the process has taken, in hundredths of a second.
+    pub(crate) fn processor_time(&self) -> u64 {
+        let path = format!("/proc/{}/stat", self.process.child.id());
+        let text = std::fs::read_to_string(path).expect("a running process");
+        let after_the_name = text.rsplit(')').next().unwrap_or_default();
+        let fields = after_the_name.split_whitespace().skip(11).take(2);
+        fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    }
+
+    /// How many descriptors the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process.child.id());
+        std::fs::read_dir(path).expect("a running process").count()
     }
 
     /// Sends SIGTERM.
@@ -158,11 +188,12 @@ impl Gateway {
 }
 
 impl Process {
-    fn run(config: &Path) -> Self {
+    fn run(config: &Path, environment: &[(String, String)]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(["run", "-c"])
             .arg(config)
             .env_remove("RUST_LOG")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -45,6 +45,12 @@ impl Key {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
+    /// What could pass for a certificate of it in `x5c`: base64 of its public half.
+    pub(crate) fn certificate(&self) -> String {
+        let der: PublicKeyX509Der<'_> = self.0.public_key().as_der().expect("an encodable key");
+        STANDARD.encode(der.as_ref())
+    }
+
     /// Signs as RS256.
     pub(crate) fn rs256(&self, header: &str, payload: &str) -> String {
         self.sign(&RSA_PKCS1_SHA256, header, payload)

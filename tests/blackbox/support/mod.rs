@@ -10,6 +10,7 @@ pub(crate) mod html;
 pub(crate) mod http2_client;
 pub(crate) mod http2_upstream;
 pub(crate) mod jwt;
+pub(crate) mod keycloak;
 pub(crate) mod listener;
 pub(crate) mod message;
 pub(crate) mod oidc_provider;
@@ -17,6 +18,7 @@ pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod site;
 pub(crate) mod upstream;
+pub(crate) mod wall_clock;
 pub(crate) mod websocket;
 
 mod itself;

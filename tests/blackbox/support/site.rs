@@ -1,5 +1,7 @@
 //! A provider, an upstream and a gateway between them.
 
+use serde_json::{Value, json};
+
 use super::browser::{Browser, Errand, Page};
 use super::config::Config;
 use super::gateway::Gateway;
@@ -17,6 +19,29 @@ pub(crate) fn holds_session(name: &str) -> bool {
     let (provider, chunk) = rest.split_once('.').unwrap_or((rest, "1"));
     let of_a_provider = provider.starts_with('-') && !provider.starts_with("-login-");
     (provider.is_empty() || of_a_provider) && chunk.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// How the provider is asked to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In the address of a redirect.
+    Query,
+    /// By a form that is posted, to a gateway that speaks TLS.
+    FormPost,
+}
+
+/// A certificate for localhost and its key, PEM.
+pub(crate) fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// Asserts that this browser was never told to keep a session, whatever became of it.
+#[track_caller]
+pub(crate) fn never_given_a_session(browser: &Browser) {
+    let told = browser.told();
+    let session = told.iter().find(|(name, value)| holds_session(name) && !value.is_empty());
+    assert_eq!(session, None, "no session should have been made");
 }
 
 /// All that a test of the gateway needs. The gateway goes first when dropped.
@@ -42,11 +67,43 @@ impl Site {
         Self::around(Provider::with(fault), edit)
     }
 
+    /// The same, asked to answer like this; and a browser that trusts the gateway. The access log is JSON.
+    pub(crate) fn answering(
+        mode: Mode,
+        fault: Fault,
+        edit: impl FnOnce(Config, &Upstream) -> Config,
+    ) -> (Self, Browser) {
+        let (certificate, key) = certificate();
+        let site = Self::faulty(fault, |config, upstream| {
+            let config = edit(config, upstream).set("/log/format", json!("json"));
+            match mode {
+                Mode::Query => config,
+                Mode::FormPost => {
+                    config.tls(&certificate, &key).set("/providers/idp/response_mode", json!("form_post"))
+                }
+            }
+        });
+        let browser = match mode {
+            Mode::Query => Browser::new(),
+            Mode::FormPost => Browser::trusting(&certificate),
+        };
+        (site, browser)
+    }
+
     /// Around a provider that is there already.
     pub(crate) fn around(provider: Provider, edit: impl FnOnce(Config, &Upstream) -> Config) -> Self {
+        Self::in_environment(provider, Vec::new(), edit)
+    }
+
+    /// The same, the gateway with more in its environment.
+    pub(crate) fn in_environment(
+        provider: Provider,
+        environment: Vec<(String, String)>,
+        edit: impl FnOnce(Config, &Upstream) -> Config,
+    ) -> Self {
         let upstream = Upstream::start();
         let config = edit(Config::new(&provider.entry(), &upstream), &upstream);
-        Self { gateway: Gateway::start(config), provider, upstream }
+        Self { gateway: Gateway::start_in(config, environment), provider, upstream }
     }
 
     /// An address at the gateway.
@@ -96,6 +153,35 @@ impl Site {
     /// Opens a page and follows redirects.
     pub(crate) fn visit(&self, browser: &Browser, target: &str) -> Page {
         browser.visit(&self.url(target))
+    }
+
+    /// Follows a link of another site: no request of this walk is of our own site.
+    pub(crate) fn arrive(&self, browser: &Browser, target: &str) -> Page {
+        let mut page = browser.walk(Errand::typed(&self.url(target)).from("https://elsewhere.test/"));
+        while let Some(next) = browser.run_script(&page) {
+            page = next;
+        }
+        page
+    }
+
+    /// Why this answer was given: path and reason, by its line in the access log (JSON).
+    #[track_caller]
+    pub(crate) fn reason(&self, answer: &super::message::Response) -> (String, String) {
+        let id = answer.fields.text("x-request-id").to_owned();
+        super::eventually(&format!("a line about {id} in the access log"), || {
+            let log = self.gateway.access_log();
+            let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = lines.find(|line| line["request_id"] == id)?;
+            let text = |name: &str| line[name].as_str().map(str::to_owned);
+            Some((text("path")?, text("reason")?))
+        })
+    }
+
+    /// Asserts the reason of an answer of the callback.
+    #[track_caller]
+    pub(crate) fn refused_at_callback(&self, answer: &super::message::Response, reason: &str) {
+        let expected = ("/.vestibule/callback".to_owned(), reason.to_owned());
+        assert_eq!(self.reason(answer), expected, "{}\n{}", answer.everything(), self.gateway.logs());
     }
 
     /// Asserts that this browser holds no session cookie of any name.

@@ -15,18 +15,29 @@ use crate::support::message::{Request, value};
 
 type Pairs = Vec<(String, String)>;
 
+/// Where the endpoints are of a provider that has them at unusual paths.
+const ELSEWHERE: &str = "/tenants/7f";
+
+/// The endpoint that a request is for.
+pub(super) fn endpoint(request: &Request, fault: Fault) -> Option<Endpoint> {
+    let path = request.path();
+    Some(match path.strip_prefix(if fault == Fault::EndpointsElsewhere { ELSEWHERE } else { "" }) {
+        Some("/jwks") => Endpoint::Jwks,
+        Some("/authorize") => Endpoint::Authorize,
+        Some("/token") => Endpoint::Token,
+        Some("/userinfo") => Endpoint::Userinfo,
+        Some("/end-session") => Endpoint::EndSession,
+        _ if matches!(path, "/.well-known/openid-configuration" | "/elsewhere") => Endpoint::Discovery,
+        _ if path == "/planted" => Endpoint::Planted,
+        _ => return None,
+    })
+}
+
 /// The bytes of an answer; none when the connection is to be closed instead.
 pub(super) fn answer(request: &Request, shared: &Shared) -> Option<Vec<u8>> {
     let mut state = lock(shared);
-    let endpoint = match request.path() {
-        "/.well-known/openid-configuration" | "/elsewhere" => Endpoint::Discovery,
-        "/jwks" => Endpoint::Jwks,
-        "/authorize" => Endpoint::Authorize,
-        "/token" => Endpoint::Token,
-        "/userinfo" => Endpoint::Userinfo,
-        "/end-session" => Endpoint::EndSession,
-        "/planted" => Endpoint::Planted,
-        _ => return Some(reply(404, "text/plain", "no such endpoint", "")),
+    let Some(endpoint) = endpoint(request, state.fault) else {
+        return Some(reply(404, "text/plain", "no such endpoint", ""));
     };
     *state.counts.entry(endpoint).or_default() += 1;
     if state.fault == Fault::Down || (state.fault == Fault::DiscoveryDown && endpoint == Endpoint::Discovery)
@@ -55,7 +66,8 @@ pub(super) fn answer(request: &Request, shared: &Shared) -> Option<Vec<u8>> {
 }
 
 fn discovery(request: &Request, state: &State) -> Vec<u8> {
-    let at = |path: &str| format!("{}{path}", state.issuer);
+    let base = if state.fault == Fault::EndpointsElsewhere { ELSEWHERE } else { "" };
+    let at = |path: &str| format!("{}{base}{path}", state.issuer);
     let issuer = match state.fault {
         Fault::DiscoveryIssuerMismatch => "https://issuer.invalid".to_owned(),
         Fault::DiscoveryIssuerSlash => at("/"),
@@ -68,7 +80,8 @@ fn discovery(request: &Request, state: &State) -> Vec<u8> {
         Fault::DiscoveryHtml => return reply(200, "text/html", "<html>It works!</html>", ""),
         _ => {}
     }
-    let advertised = state.fault != Fault::IssParamWrongUnadvertised;
+    let advertised =
+        !matches!(state.fault, Fault::IssParamWrongUnadvertised | Fault::IssParamAbsentUnadvertised);
     let mut metadata = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
@@ -87,6 +100,9 @@ fn discovery(request: &Request, state: &State) -> Vec<u8> {
     });
     if state.fault == Fault::DiscoveryHuge {
         metadata["padding"] = Value::from("x".repeat(2 << 20));
+    }
+    if state.fault == Fault::NoEndSession {
+        metadata.as_object_mut().map(|members| members.shift_remove("end_session_endpoint"));
     }
     json_reply(&metadata)
 }
@@ -133,7 +149,8 @@ fn authorize(request: &Request, state: &mut State) -> Vec<u8> {
     state.codes.insert(code.clone(), grant);
     state.secrets.push(code.clone());
     let answer = authorization_response(state, &code, value(&asked, "state"));
-    let form_post = value(&asked, "response_mode") == "form_post";
+    let form_post =
+        (value(&asked, "response_mode") == "form_post") != (state.fault == Fault::OtherResponseMode);
     state.authorization_requests.push(asked);
     if form_post { form_page(&back, &answer) } else { redirect(&back, &answer) }
 }
@@ -143,6 +160,13 @@ fn authorization_response(state: &State, code: &str, asked_state: &str) -> Pairs
         Fault::AccessDenied | Fault::IssParamWrongOnError => {
             vec![("error", "access_denied".to_owned()), ("error_description", "<b>no</b>".to_owned())]
         }
+        Fault::LoginRequired => vec![("error", "login_required".to_owned())],
+        Fault::InvalidScope => vec![("error", "invalid_scope".to_owned())],
+        Fault::TemporarilyUnavailable => vec![("error", "temporarily_unavailable".to_owned())],
+        Fault::CodeAndError => {
+            vec![("code", code.to_owned()), ("error", "access_denied".to_owned())]
+        }
+        Fault::CodeMissing => Vec::new(),
         _ => vec![("code", code.to_owned())],
     };
     match state.fault {
@@ -155,7 +179,8 @@ fn authorization_response(state: &State, code: &str, asked_state: &str) -> Pairs
         Fault::IssParamWrong | Fault::IssParamWrongUnadvertised | Fault::IssParamWrongOnError => {
             answer.push(("iss", "https://issuer.invalid".to_owned()));
         }
-        Fault::IssParamMissingThoughAdvertised => {}
+        Fault::IssParamMissingThoughAdvertised | Fault::IssParamAbsentUnadvertised => {}
+        Fault::IssParamEmpty => answer.push(("iss", String::new())),
         Fault::IssParamTrailingSlash => answer.push(("iss", issuer + "/")),
         Fault::IssParamTwice => {
             answer.push(("iss", issuer.clone()));
@@ -168,7 +193,9 @@ fn authorization_response(state: &State, code: &str, asked_state: &str) -> Pairs
 
 fn redirect(back: &str, answer: &Pairs) -> Vec<u8> {
     let Ok(mut url) = url::Url::parse(back) else { return reply(400, "text/plain", "bad redirect_uri", "") };
-    url.query_pairs_mut().extend_pairs(answer);
+    if !answer.is_empty() {
+        url.query_pairs_mut().extend_pairs(answer);
+    }
     reply(302, "text/plain", "", &format!("Location: {url}\r\n"))
 }
 
@@ -186,7 +213,7 @@ fn form_page(back: &str, answer: &Pairs) -> Vec<u8> {
 
 fn token(request: &Request, state: &mut State) -> Vec<u8> {
     let form = request.form();
-    if let Some(mistake) = client_mistake(request, &form) {
+    if let Some(mistake) = client_mistake(request, &form, state.fault) {
         state.mistakes.push(mistake);
         return error_reply(401, "invalid_client");
     }
@@ -203,7 +230,7 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
         ("redirect_uri", value(&form, "redirect_uri").to_owned(), &grant.redirect_uri),
         ("code_verifier", jwt::s256(value(&form, "code_verifier")), &grant.code_challenge),
     ] {
-        if found != expected {
+        if found != expected && !(what == "code_verifier" && state.fault == Fault::PkceIgnored) {
             state.mistakes.push(format!("token request with another {what}"));
             return error_reply(400, "invalid_grant");
         }
@@ -211,7 +238,13 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
     let access_token = format!("access-{}", jwt::s256(value(&form, "code")));
     state.tokens.insert(access_token.clone(), grant.subject.clone());
     let id_token = id_token(state, &grant, &access_token);
-    state.secrets.extend([access_token.clone(), id_token.clone(), value(&form, "code_verifier").to_owned()]);
+    let refresh_token = format!("refresh-{}", jwt::s256(&access_token));
+    state.secrets.extend([
+        access_token.clone(),
+        refresh_token.clone(),
+        id_token.clone(),
+        value(&form, "code_verifier").to_owned(),
+    ]);
     let token_type = match state.fault {
         Fault::TokenTypeOddCase => "bEARER",
         Fault::TokenTypeOther => "mac",
@@ -219,7 +252,11 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
     };
     let mut answer = json!({
         "access_token": access_token, "token_type": token_type, "expires_in": 300, "id_token": id_token,
+        "refresh_token": refresh_token,
     });
+    if state.fault == Fault::NoExpiresIn {
+        answer.as_object_mut().map(|a| a.shift_remove("expires_in"));
+    }
     if state.fault == Fault::TokenMissingIdToken {
         answer.as_object_mut().map(|a| a.shift_remove("id_token"));
     }
@@ -231,11 +268,14 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
 }
 
 /// What is wrong with how the client proves itself; by header or body, not both.
-fn client_mistake(request: &Request, form: &Pairs) -> Option<String> {
+fn client_mistake(request: &Request, form: &Pairs, fault: Fault) -> Option<String> {
     if request.method != "POST" {
         return Some(format!("token request by {}", request.method));
     }
     let header = request.fields.text("authorization");
+    if (fault == Fault::BasicOnly && header.is_empty()) || (fault == Fault::PostOnly && !header.is_empty()) {
+        return Some("client credentials where they aren't taken".to_owned());
+    }
     if header.is_empty() {
         let sent = (value(form, "client_id"), value(form, "client_secret"));
         return (sent != (CLIENT_ID, CLIENT_SECRET))
@@ -254,6 +294,9 @@ fn client_mistake(request: &Request, form: &Pairs) -> Option<String> {
 
 fn userinfo(request: &Request, state: &State) -> Vec<u8> {
     let token = request.fields.text("authorization").strip_prefix("Bearer ").unwrap_or_default();
+    if state.fault == Fault::UserinfoBearerBodyOnly {
+        return error_reply(401, "invalid_token");
+    }
     let Some(subject) = state.tokens.get(token) else { return error_reply(401, "invalid_token") };
     if state.fault == Fault::UserinfoFails {
         return reply(500, "text/plain", "out of order", "");
@@ -261,13 +304,23 @@ fn userinfo(request: &Request, state: &State) -> Vec<u8> {
     let mut claims = state.claims.clone();
     let subject = if state.fault == Fault::UserinfoInvalidSub { "mallory" } else { subject };
     claims.insert("sub".to_owned(), json!(subject));
-    json_reply(&Value::Object(claims))
+    if state.fault == Fault::UserinfoMissingSub {
+        claims.shift_remove("sub");
+    }
+    match state.fault {
+        Fault::UserinfoList => json_reply(&json!([claims])),
+        _ => json_reply(&Value::Object(claims)),
+    }
 }
 
 fn end_session(request: &Request, state: &mut State) -> Vec<u8> {
     let asked = if request.method == "POST" { request.form() } else { request.query() };
     let back = value(&asked, "post_logout_redirect_uri").to_owned();
-    let pass = vec![("state".to_owned(), value(&asked, "state").to_owned())];
+    let pass = match state.fault {
+        Fault::EndSessionNoState => Vec::new(),
+        Fault::EndSessionOtherState => vec![("state".to_owned(), "another-state".to_owned())],
+        _ => vec![("state".to_owned(), value(&asked, "state").to_owned())],
+    };
     state.sign_outs.push(asked);
     if back.is_empty() { reply(200, "text/html", "signed out", "") } else { redirect(&back, &pass) }
 }

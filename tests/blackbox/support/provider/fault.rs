@@ -9,9 +9,12 @@ pub(crate) enum Fault {
 
     // Claims of the ID token.
     InvalidIss,
+    MissingIss,
     MissingSub,
     InvalidAud,
     MissingAud,
+    /// Ours alone, in a list: accept.
+    AudAsArray,
     /// Ours and another audience.
     ExtraAud,
     /// `azp` names another client.
@@ -26,6 +29,12 @@ pub(crate) enum Fault {
     NonceInvalid,
     NonceMissing,
     AtHashWrong,
+    /// Not sent, as the code flow allows: accept.
+    AtHashMissing,
+    /// Claims whose values lie elsewhere; never fetched: accept.
+    DistributedClaims,
+    /// What isn't about the token itself is in userinfo alone: accept.
+    ClaimsInUserinfoOnly,
     /// The payload names `sub` twice.
     DuplicateMembers,
     /// `nbf` beyond the clock skew.
@@ -36,7 +45,11 @@ pub(crate) enum Fault {
     KidAbsentSingleJwks,
     /// Several keys are published, the token names none: try all or refuse.
     KidAbsentMultipleJwks,
+    /// The same with one key, and a signature by another: no key is tried until one fits.
+    KidAbsentBadSignature,
     SigNone,
+    /// `none` in capitals.
+    SigNoneShouted,
     InvalidSigRs256,
     /// RS512: fits the key, isn't among `id_token_algorithms`.
     WrongAlg,
@@ -44,15 +57,32 @@ pub(crate) enum Fault {
     Hs256WithPublicKey,
     /// HMAC with the client secret, which isn't among `id_token_algorithms`.
     Hs256WithSecret,
-    /// An attacker's key in `jwk`, and an address of one in `jku`; neither is used.
-    EmbeddedKey,
+    /// An attacker's key in `jwk`.
+    EmbeddedJwk,
+    /// The address of an attacker's key in `jku`; never fetched.
+    EmbeddedJku,
+    /// The same in `x5u`.
+    EmbeddedX5u,
+    /// An attacker's certificate in `x5c`.
+    EmbeddedX5c,
     /// An unknown name in `crit`.
     Crit,
+    /// `typ` of an access token.
+    TypAccessToken,
+    /// Five parts: encrypted.
+    Encrypted,
+    /// Larger than any ID token.
+    TokenHuge,
     /// Not a JWT at all.
     TokenGarbage,
 
     // Userinfo.
     UserinfoInvalidSub,
+    UserinfoMissingSub,
+    /// A list instead of an object.
+    UserinfoList,
+    /// Takes the access token in a form alone, which is one of the ways and not ours.
+    UserinfoBearerBodyOnly,
     UserinfoFails,
 
     // The authorization response.
@@ -61,6 +91,10 @@ pub(crate) enum Fault {
     /// Never advertised, sent all the same, and of another issuer.
     IssParamWrongUnadvertised,
     IssParamTwice,
+    /// `iss` is there and empty.
+    IssParamEmpty,
+    /// Never advertised, and not sent: accept.
+    IssParamAbsentUnadvertised,
     /// An error response with another issuer's `iss`.
     IssParamWrongOnError,
     /// `iss` with a trailing slash.
@@ -69,6 +103,18 @@ pub(crate) enum Fault {
     StateMissing,
     /// `error=access_denied`.
     AccessDenied,
+    /// `error=login_required`.
+    LoginRequired,
+    /// `error=invalid_scope`.
+    InvalidScope,
+    /// `error=temporarily_unavailable`.
+    TemporarilyUnavailable,
+    /// A code and an error.
+    CodeAndError,
+    /// Neither a code nor an error.
+    CodeMissing,
+    /// Answers in the mode that wasn't asked for.
+    OtherResponseMode,
 
     // Metadata and keys.
     DiscoveryIssuerMismatch,
@@ -80,6 +126,10 @@ pub(crate) enum Fault {
     /// More than a megabyte.
     DiscoveryHuge,
     DiscoveryDown,
+    /// Every endpoint at an unusual path: accept.
+    EndpointsElsewhere,
+    /// No `end_session_endpoint`: accept.
+    NoEndSession,
     JwksEmpty,
     JwksHtml,
     Jwks500,
@@ -97,6 +147,20 @@ pub(crate) enum Fault {
     TokenTypeOddCase,
     /// `token_type: mac`.
     TokenTypeOther,
+    /// No `expires_in`: accept.
+    NoExpiresIn,
+    /// Takes the client's secret in the header alone.
+    BasicOnly,
+    /// Takes the client's secret in the body alone.
+    PostOnly,
+    /// Knows nothing of PKCE: accept, but no code of another login.
+    PkceIgnored,
+
+    // The end of the session.
+    /// Comes back with a state of its own.
+    EndSessionOtherState,
+    /// Comes back without a state.
+    EndSessionNoState,
 
     /// Every connection is closed without an answer.
     Down,

@@ -16,6 +16,8 @@ pub(super) fn id_token(state: &State, grant: &Grant, access_token: &str) -> Stri
         Fault::KidAbsentSingleJwks | Fault::KidAbsentMultipleJwks => {
             key.rs256(r#"{"alg":"RS256"}"#, &payload)
         }
+        Fault::KidAbsentBadSignature => Key::second().rs256(r#"{"alg":"RS256"}"#, &payload),
+        Fault::SigNoneShouted => jwt::unsigned(r#"{"alg":"NONE"}"#, &payload),
         Fault::SigNone => jwt::unsigned(r#"{"alg":"none"}"#, &payload),
         Fault::InvalidSigRs256 => jwt::with_broken_signature(&key.rs256(&plain, &payload)),
         Fault::WrongAlg => key.rs512(&format!(r#"{{"alg":"RS512","kid":"{kid}"}}"#), &payload),
@@ -24,13 +26,14 @@ pub(super) fn id_token(state: &State, grant: &Grant, access_token: &str) -> Stri
             jwt::hs256(key.public_pem().as_bytes(), &header, &payload)
         }
         Fault::Hs256WithSecret => jwt::hs256(CLIENT_SECRET.as_bytes(), r#"{"alg":"HS256"}"#, &payload),
-        Fault::EmbeddedKey => {
-            let header = json!({
-                "alg": "RS256", "kid": "planted", "jwk": Key::second().jwk("planted"),
-                "jku": format!("{}/planted", state.issuer), "x5u": format!("{}/planted", state.issuer),
-            });
-            Key::second().rs256(&header.to_string(), &payload)
+        Fault::EmbeddedJwk => planted("jwk", Key::second().jwk("planted"), &payload),
+        Fault::EmbeddedJku => planted("jku", json!(format!("{}/planted", state.issuer)), &payload),
+        Fault::EmbeddedX5u => planted("x5u", json!(format!("{}/planted", state.issuer)), &payload),
+        Fault::EmbeddedX5c => planted("x5c", json!([Key::second().certificate()]), &payload),
+        Fault::TypAccessToken => {
+            key.rs256(&format!(r#"{{"alg":"RS256","kid":"{kid}","typ":"at+jwt"}}"#), &payload)
         }
+        Fault::Encrypted => "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.AAAA.AAAA.AAAA.AAAA".to_owned(),
         Fault::Crit => {
             let header = format!(r#"{{"alg":"RS256","kid":"{kid}","crit":["urn:x"],"urn:x":1}}"#);
             key.rs256(&header, &payload)
@@ -40,9 +43,19 @@ pub(super) fn id_token(state: &State, grant: &Grant, access_token: &str) -> Stri
     }
 }
 
+/// Signed with an attacker's key, which the header offers by this member.
+fn planted(member: &str, value: serde_json::Value, payload: &str) -> String {
+    let mut header = json!({ "alg": "RS256", "kid": "planted" });
+    header[member] = value;
+    Key::second().rs256(&header.to_string(), payload)
+}
+
 fn payload(state: &State, grant: &Grant, access_token: &str) -> String {
     let now = SystemClock.now().as_secs();
-    let mut claims = state.claims.clone();
+    let mut claims = match state.fault {
+        Fault::ClaimsInUserinfoOnly => serde_json::Map::new(),
+        _ => state.claims.clone(),
+    };
     let mut put = |name: &str, value: serde_json::Value| {
         if value.is_null() {
             claims.shift_remove(name);
@@ -60,6 +73,17 @@ fn payload(state: &State, grant: &Grant, access_token: &str) -> String {
     put("at_hash", json!(jwt::at_hash(access_token)));
     match state.fault {
         Fault::InvalidIss => put("iss", json!("https://issuer.invalid")),
+        Fault::MissingIss => put("iss", json!(null)),
+        Fault::AudAsArray => put("aud", json!([CLIENT_ID])),
+        Fault::AtHashMissing => put("at_hash", json!(null)),
+        Fault::DistributedClaims => {
+            put("_claim_names", json!({ "address": "elsewhere" }));
+            put(
+                "_claim_sources",
+                json!({ "elsewhere": { "endpoint": format!("{}/planted", state.issuer) } }),
+            );
+        }
+        Fault::TokenHuge => put("padding", json!("x".repeat(70_000))),
         Fault::MissingSub => put("sub", json!(null)),
         Fault::InvalidAud => put("aud", json!("another-client")),
         Fault::MissingAud => put("aud", json!(null)),

@@ -7,6 +7,7 @@
 mod endpoints;
 mod fault;
 mod id_token;
+mod mishap;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Write};
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 pub(crate) use fault::Fault;
+pub(crate) use mishap::Mishap;
 
 use super::jwt::Key;
 use super::listener::{Listener, free_port};
@@ -57,6 +59,7 @@ struct Grant {
 struct State {
     issuer: String,
     fault: Fault,
+    mishap: Option<(Endpoint, Mishap)>,
     claims: Map<String, Value>,
     codes: HashMap<String, Grant>,
     tokens: HashMap<String, String>,
@@ -96,6 +99,7 @@ impl Provider {
         let state = Arc::new(Mutex::new(State {
             issuer: format!("http://127.0.0.1:{port}"),
             fault: Fault::None,
+            mishap: None,
             claims: ordinary_claims(),
             codes: HashMap::new(),
             tokens: HashMap::new(),
@@ -118,6 +122,11 @@ impl Provider {
         let provider = Self::start();
         provider.make(fault);
         provider
+    }
+
+    /// From now on the answers of this endpoint come to grief; of no endpoint with `None`.
+    pub(crate) fn spoil(&self, mishap: Option<(Endpoint, Mishap)>) {
+        lock(&self.state).mishap = mishap;
     }
 
     /// The issuer.
@@ -150,9 +159,18 @@ impl Provider {
 
     /// Signs with another key from now on and publishes that one alone.
     pub(crate) fn rotate_keys(&self) {
-        let mut state = lock(&self.state);
-        state.signing = (Key::second(), "second");
-        state.published = vec![Key::second().jwk("second")];
+        self.sign_with(Key::second(), "second");
+        self.publish(vec![Key::second().jwk("second")]);
+    }
+
+    /// Signs with this key under this name from now on.
+    pub(crate) fn sign_with(&self, key: &'static Key, kid: &'static str) {
+        lock(&self.state).signing = (key, kid);
+    }
+
+    /// From now on these are the keys.
+    pub(crate) fn publish(&self, keys: Vec<Value>) {
+        lock(&self.state).published = keys;
     }
 
     /// How often an endpoint was called.
@@ -214,7 +232,17 @@ fn serve(stream: &TcpStream, state: &Shared) {
     let mut reader = BufReader::new(stream);
     while let Ok(Some(request)) = read_request(&mut reader) {
         let Some(answer) = endpoints::answer(&request, state) else { return };
-        if out.write_all(&answer).is_err() {
+        let (mishap, elsewhere) = {
+            let state = lock(state);
+            let endpoint = endpoints::endpoint(&request, state.fault);
+            let mishap = state.mishap.filter(|(at, _)| endpoint == Some(*at)).map(|(_, mishap)| mishap);
+            (mishap, format!("{}/planted", state.issuer))
+        };
+        let goes_on = match mishap {
+            Some(mishap) => mishap.send(&mut out, &answer, &elsewhere),
+            None => out.write_all(&answer).is_ok(),
+        };
+        if !goes_on {
             return;
         }
     }
