@@ -157,7 +157,7 @@ fn a_silent_provider_holds_up_nobody_else() {
             let since = Stopwatch::start();
             assert_eq!(site.open(&signed_in, &format!("/busy/{turn}")).status, 200);
             assert_eq!(site.gateway.ask("GET /public", "").status, 200);
-            assert!(since.elapsed() < Duration::from_millis(500), "took {:?}", since.elapsed());
+            assert!(since.elapsed() < Duration::from_secs(1), "took {:?}", since.elapsed());
         }
         for login in waiting {
             assert_eq!(login.join().expect("a login"), 503);
