@@ -149,11 +149,9 @@ impl Gateway {
     ) -> Reply {
         let return_to = self.return_to_this(inbound, sign_in);
         let Some(metadata) = sign_in.provider.metadata() else {
-            let address = self.pages.sign_in_address(pages::SignIn {
-                provider: Some(&sign_in.scope.provider),
-                return_to: Some(return_to.as_str()),
-                ..Default::default()
-            });
+            let address = self
+                .pages
+                .sign_in_address(pages::SignIn::of(Some(&sign_in.scope.provider), Some(return_to.as_str())));
             let location = HeaderValue::from_str(&address).unwrap_or(HeaderValue::from_static("/"));
             return Reply::redirect(StatusCode::FOUND, location, "sign_in");
         };
@@ -171,11 +169,7 @@ impl Gateway {
     /// The loop guard's page.
     pub(super) fn going_round(&self, inbound: &Inbound<'_>, sign_in: &SignIn, return_to: &ReturnTo) -> Reply {
         self.metrics.login(LoginOutcome::Loop);
-        let offer = pages::SignIn {
-            provider: Some(&sign_in.scope.provider),
-            return_to: Some(return_to.as_str()),
-            ..Default::default()
-        };
+        let offer = pages::SignIn::of(Some(&sign_in.scope.provider), Some(return_to.as_str()));
         self.show(inbound, &Page::LoginLoop(offer))
     }
 
@@ -186,22 +180,16 @@ impl Gateway {
             ClientKind::Head => Reply::empty(StatusCode::UNAUTHORIZED, Problem::SignInRequired.reason()),
             ClientKind::Grpc => self.problem(inbound.parts, inbound.request_id, Problem::SignInRequired),
             ClientKind::FrameOrPrefetch | ClientKind::Navigation => {
-                let offer =
-                    pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+                let offer = pages::SignIn::of(provider, Some(return_to.as_str()));
                 self.show(inbound, &Page::SignInRequired(Asked::InFrame, offer))
             }
             ClientKind::NavigationByOtherMethod => {
-                let offer =
-                    pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+                let offer = pages::SignIn::of(provider, Some(return_to.as_str()));
                 self.show(inbound, &Page::SignInRequired(Asked::WithBody, offer))
             }
             ClientKind::Program => {
                 // What a program asked for is no page: where to return is for the application to say.
-                let path = self.pages.sign_in_address(pages::SignIn {
-                    provider,
-                    return_to: None,
-                    ..Default::default()
-                });
+                let path = self.pages.sign_in_address(pages::SignIn::of(provider, None));
                 let address = format!("{}{path}", sign_in.scope.origin);
                 problem_json(Problem::SignInRequired, inbound.request_id, Some(&address))
             }

@@ -10,6 +10,7 @@ mod page;
 mod problem;
 mod render;
 mod sign_in;
+mod words;
 
 pub use json::problem_json;
 pub use language::{Language, Text};
@@ -45,15 +46,9 @@ impl Default for Config {
 /// Why pages can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A template is broken, or asks for what its page doesn't have.
-    #[error("read a page template: {}", render::said(.0))]
-    Template(#[from] minijinja::Error),
-    /// A style that ends its element, so that a browser would refuse it.
-    #[error("read a page template: style.css has `</style` in it")]
-    Style,
-    /// A page that has the style otherwise than it is allowed.
-    #[error("read a page template: {0}: write {{{{ style|safe }}}} alone between <style> and </style>")]
-    StyleElement(&'static str),
+    /// A template can't serve.
+    #[error("read a page template: {0}")]
+    Template(#[from] TemplateError),
     /// A policy that is no header value.
     #[error("write the pages' content security policy: {0}")]
     Policy(#[from] http::header::InvalidHeaderValue),
@@ -62,13 +57,18 @@ pub enum Error {
     Support(String),
 }
 
-impl Error {
-    /// What is wrong, for who reads it beside the folder's name.
-    #[must_use]
-    pub fn told(&self) -> String {
-        let whole = self.to_string();
-        whole.strip_prefix("read a page template: ").map_or(whole.clone(), str::to_owned)
-    }
+/// What is wrong with a template.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It is broken, or asks for what its page doesn't have.
+    #[error("{}", render::said(.0))]
+    Broken(#[from] minijinja::Error),
+    /// The style ends its element, so that a browser would refuse it.
+    #[error("style.css has `</style` in it")]
+    Style,
+    /// A page has the style otherwise than it is allowed.
+    #[error("{0}: write {{{{ style|safe }}}} alone between <style> and </style>")]
+    StyleElement(&'static str),
 }
 
 /// Who a page is for.
@@ -107,11 +107,11 @@ impl Pages {
         Ok(pages)
     }
 
-    fn try_all(&self) -> Result<(), Error> {
+    fn try_all(&self) -> Result<(), TemplateError> {
         let request_id = RequestId::UNREAD;
         // The chooser is for two at least.
         let providers: Vec<_> = ["workforce", "partners"].into_iter().flat_map(ProviderName::parse).collect();
-        let sign_in = SignIn { provider: providers.first(), return_to: Some("/page"), ..SignIn::default() };
+        let sign_in = SignIn::of(providers.first(), Some("/page"));
         let problems = Problem::ALL.iter().map(|&problem| Page::Problem(problem));
         let required = Asked::ALL.iter().map(|&asked| Page::SignInRequired(asked, sign_in));
         let again = Stale::ALL.iter().map(|&stale| Page::SignInAgain(stale, sign_in));
@@ -128,7 +128,7 @@ impl Pages {
                 let draft = page.draft(&self.prefix);
                 let html = self.renderer.html(&draft, Reader { request_id: &request_id, language })?;
                 if !self.renderer.allows_the_style_of(&html) {
-                    return Err(Error::StyleElement(draft.template));
+                    return Err(TemplateError::StyleElement(draft.template));
                 }
             }
         }

@@ -78,8 +78,7 @@ impl Page<'_> {
             Self::Chooser(providers, return_to) => {
                 let head = still(StatusCode::OK, "chooser", Problem::SignInRequired.title(), CHOOSE);
                 let choice = |provider: &ProviderName| {
-                    let sign_in =
-                        SignIn { provider: Some(provider), return_to: Some(return_to), ..SignIn::default() };
+                    let sign_in = SignIn::of(Some(provider), Some(return_to));
                     context! { name => provider.as_str(), sign_in => sign_in.address(prefix) }
                 };
                 let choices: Vec<Value> = providers.iter().map(choice).collect();

@@ -16,7 +16,7 @@ struct Row {
 macro_rules! problems {
     ($($(#[$doc:meta])* $variant:ident: $status:ident $reason:literal
         en $title:literal $sentence:literal
-        de $titel:literal $satz:literal;)+) => {
+        de $title_de:literal $sentence_de:literal;)+) => {
         /// A problem that is answered with a page or with JSON.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Problem { $($(#[$doc])* $variant,)+ }
@@ -30,8 +30,8 @@ macro_rules! problems {
                     $(Self::$variant => Row {
                         status: StatusCode::$status,
                         reason: $reason,
-                        title: Text::new($title, $titel),
-                        sentence: Text::new($sentence, $satz),
+                        title: Text::new($title, $title_de),
+                        sentence: Text::new($sentence, $sentence_de),
                     },)+
                 }
             }

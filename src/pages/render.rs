@@ -1,7 +1,5 @@
 //! From a template to an answer: escaping, and the headers every page has.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -13,7 +11,7 @@ use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, context,
 
 use super::language::Text;
 use super::page::Draft;
-use super::{Error, Reader};
+use super::{Error, Reader, TemplateError, words};
 use crate::reply::Reply;
 use crate::seal::sha256;
 
@@ -35,40 +33,6 @@ pub const TEMPLATES: [(&str, &str); 10] = [
     ("sign_out.html", include_str!("templates/sign_out.html")),
     ("signed_out.html", include_str!("templates/signed_out.html")),
     (STYLE, include_str!("templates/style.css")),
-];
-
-/// What stands in the templates themselves, by the name they have there: `words.sign_in`.
-const WORDS: [(&str, Text); 12] = [
-    ("called_it", Text::new("The sign-in service called it", "Der Anmeldedienst meldete")),
-    (
-        "cause_address",
-        Text::new(
-            "The service was opened at another address than the one it is set up for.",
-            "Der Dienst wurde unter einer anderen Adresse geöffnet als der, für die er eingerichtet ist.",
-        ),
-    ),
-    (
-        "cause_clock",
-        Text::new(
-            "The clock of this device, or of the service, is wrong.",
-            "Die Uhr dieses Geräts oder die des Dienstes geht falsch.",
-        ),
-    ),
-    (
-        "cause_cookies",
-        Text::new(
-            "The browser blocks cookies for this address, or deletes them at once.",
-            "Der Browser lehnt Cookies für diese Adresse ab oder löscht sie sofort.",
-        ),
-    ),
-    ("causes", Text::new("It usually is one of these:", "Meist ist eines davon die Ursache:")),
-    ("continue", Text::new("Continue", "Weiter")),
-    ("continue_with", Text::new("Continue with", "Weiter mit")),
-    ("get_help", Text::new("Get help", "Hilfe")),
-    ("reference", Text::new("Reference", "Vorgangsnummer")),
-    ("sign_in", Text::new("Sign in", "Anmelden")),
-    ("sign_in_again", Text::new("Sign in again", "Noch einmal anmelden")),
-    ("sign_out", Text::new("Sign out", "Abmelden")),
 ];
 
 /// A template in the place of ours.
@@ -147,11 +111,11 @@ impl Renderer {
             if name == STYLE {
                 style = as_read(&source);
             } else {
-                templates.add_template_owned(name, source)?;
+                templates.add_template_owned(name, source).map_err(TemplateError::from)?;
             }
         }
         if style.to_ascii_lowercase().contains("</style") {
-            return Err(Error::Style);
+            return Err(TemplateError::Style.into());
         }
         let hash = STANDARD.encode(sha256(style.as_bytes()));
         templates.add_global("style", style.clone());
@@ -181,10 +145,9 @@ impl Renderer {
     pub(super) fn html(&self, draft: &Draft, reader: Reader<'_>) -> Result<String, minijinja::Error> {
         let Draft { template, head, content } = draft;
         let language = reader.language;
-        let words = BTreeMap::from(WORDS.map(|(name, text)| (name, text.written(language))));
         let values = context! {
             language => language.tag(),
-            words,
+            words => words::of(language),
             title => head.title.written(language),
             sentence => head.sentence.written(language),
             status => head.status.as_u16(),

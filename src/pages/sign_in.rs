@@ -24,7 +24,13 @@ pub struct SignIn<'a> {
     pub login_hint: Option<&'a str>,
 }
 
-impl SignIn<'_> {
+impl<'a> SignIn<'a> {
+    /// With this provider, for this page.
+    #[must_use]
+    pub const fn of(provider: Option<&'a ProviderName>, return_to: Option<&'a str>) -> Self {
+        Self { provider, return_to, prompt: None, login_hint: None }
+    }
+
     /// Path and query of the sign-in endpoint under `prefix`.
     pub(super) fn address(&self, prefix: &str) -> String {
         let mut address = format!("{prefix}/sign-in");
@@ -214,7 +220,7 @@ mod tests {
         #[case] expected: &str,
     ) {
         let provider = provider.map(|name| ProviderName::parse(name).unwrap());
-        let sign_in = SignIn { provider: provider.as_ref(), return_to, ..SignIn::default() };
+        let sign_in = SignIn::of(provider.as_ref(), return_to);
         assert_eq!(sign_in.address("/.vestibule"), expected);
     }
 
@@ -232,7 +238,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_asked_for_comes_back_as_it_was(target in any::<String>(), hint in any::<String>()) {
-            let sign_in = SignIn { return_to: Some(&target), login_hint: Some(&hint), ..SignIn::default() };
+            let sign_in = SignIn { login_hint: Some(&hint), ..SignIn::of(None, Some(&target)) };
             let address = sign_in.address("/p");
             let url = url::Url::parse("https://app.example.com").unwrap().join(&address).unwrap();
             let pairs: Vec<_> = url.query_pairs().into_owned().collect();

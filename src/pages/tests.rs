@@ -36,7 +36,7 @@ fn every_page(hostile: &str) -> Vec<(String, Reply)> {
 
 fn every_page_in(pages: &Pages, language: Language, hostile: &str) -> Vec<(String, Reply)> {
     let providers = [provider("workforce"), provider("partners")];
-    let sign_in = SignIn { provider: providers.first(), return_to: Some(hostile), ..SignIn::default() };
+    let sign_in = SignIn::of(providers.first(), Some(hostile));
     let problems =
         Problem::ALL.iter().map(|&problem| (format!("error_{}", problem.reason()), Page::Problem(problem)));
     let mut all: Vec<(String, Page<'_>)> = problems.collect();
@@ -188,8 +188,8 @@ fn a_template_that_could_fail_before_a_person_fails_at_load(
     #[case] source: &str,
     #[case] told: &str,
 ) {
-    let error = with(name, source).err().map(|error| error.told()).unwrap_or_default();
-    assert!(error.starts_with(told), "{error}");
+    let error = with(name, source).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.starts_with(&format!("read a page template: {told}")), "{error}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ const SET_BACK: Duration = Duration::from_hours(24);
 /// sets, or a step of the wall clock could bring one back.
 #[derive(Debug)]
 pub(super) struct Revocations {
+    /// How long an end is remembered.
     keep: Duration,
     /// When the youngest session that was seen here began, in milliseconds.
     youngest: AtomicU64,
@@ -30,7 +31,7 @@ pub(super) struct Revocations {
 struct SidEnd {
     /// They began by then, as far as clocks can be trusted.
     by: Timestamp,
-    /// Those that began afterwards, whatever clocks say.
+    /// Those that began afterwards although clocks say otherwise; none where no clock was ahead.
     since: Vec<Handle>,
 }
 
@@ -54,7 +55,11 @@ impl Revocations {
     pub(super) fn begun(&self, handle: Handle, session: &Session) {
         self.seen(session);
         if let Some(sid) = session.sid().filter(|_| !self.sids.is_empty()) {
-            self.sids.amend(&(session.provider.clone(), sid.to_owned()), |end| end.since.push(handle));
+            self.sids.amend(&(session.provider.clone(), sid.to_owned()), |end| {
+                if session.created_at <= end.by {
+                    end.since.push(handle);
+                }
+            });
         }
     }
 
@@ -96,7 +101,7 @@ impl Revocations {
 }
 
 /// Keys with what is known of their end; one is dropped once nothing it could concern is good any more. Grows
-/// with sign-outs alone, which need a session each.
+/// with sign-outs, which need a session each.
 #[derive(Debug)]
 struct Expiring<K, V>(RwLock<HashMap<K, (V, Stopwatch)>>);
 

@@ -94,7 +94,7 @@ fn write_all(folder: &Path) {
     let config = pages::Config { languages: Language::ALL.to_vec(), ..pages::Config::default() };
     let pages = Pages::new(&config, "/.vestibule").expect("our own templates");
     let providers: Vec<_> = ["workforce", "partners"].into_iter().flat_map(ProviderName::parse).collect();
-    let sign_in = SignIn { provider: providers.first(), return_to: Some("/page"), ..SignIn::default() };
+    let sign_in = SignIn::of(providers.first(), Some("/page"));
     let mut all: Vec<(String, Page<'_>)> =
         Problem::ALL.iter().map(|&problem| (problem.reason().to_owned(), Page::Problem(problem))).collect();
     let others = [

@@ -56,7 +56,7 @@ fn a_login_bears_a_minute_of_difference(#[case] offset: i64, #[case] refused: Op
 }
 
 #[rstest]
-#[case::to_the_limit(Fault::ExpWithinSkew, 24, true)]
+#[case::within_it(Fault::ExpWithinSkew, 24, true)]
 #[case::beyond_it(Fault::ExpWithinSkew, 32, false)]
 fn an_id_token_is_good_for_a_minute_after_its_end(
     #[case] fault: Fault,

@@ -208,9 +208,13 @@ impl Resolver<'_> {
         };
         let config = pages::Config { support: support?, languages: languages?, replacements: replacements? };
         if let Err(error) = pages::Pages::new(&config, "/prefix") {
+            let why = match error {
+                pages::Error::Template(error) => error.to_string(),
+                other => other.to_string(),
+            };
             let write =
                 "a template that uses only what its page has; `docs/reference/error-pages.md` lists it";
-            self.fault(&at.key("directory"), error.told(), write);
+            self.fault(&at.key("directory"), why, write);
             return None;
         }
         Some(config)

@@ -131,11 +131,7 @@ impl Gateway {
                     Staleness::CookieGone => Stale::CookieLost,
                     Staleness::Spent => Stale::UsedBefore,
                 };
-                let target = pages::SignIn {
-                    provider: Some(&sign_in.scope.provider),
-                    return_to: Some(return_to.as_str()),
-                    ..Default::default()
-                };
+                let target = pages::SignIn::of(Some(&sign_in.scope.provider), Some(return_to.as_str()));
                 self.show(inbound, &Page::SignInAgain(stale, target))
             }
             Failed::ProviderSaid { error, return_to, cookies } => {
@@ -210,11 +206,7 @@ impl Gateway {
         code: Option<&str>,
         return_to: &str,
     ) -> Reply {
-        let offer = pages::SignIn {
-            provider: Some(&sign_in.scope.provider),
-            return_to: Some(return_to),
-            ..Default::default()
-        };
+        let offer = pages::SignIn::of(Some(&sign_in.scope.provider), Some(return_to));
         self.show(inbound, &Page::SignInFailed(failure, code, offer))
     }
 

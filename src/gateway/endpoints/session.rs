@@ -44,11 +44,7 @@ impl Gateway {
                 Authentication::Anonymous | Authentication::Rejected(_) => {}
             }
         }
-        let path = self.pages.sign_in_address(pages::SignIn {
-            provider: asked.as_ref(),
-            return_to: None,
-            ..Default::default()
-        });
+        let path = self.pages.sign_in_address(pages::SignIn::of(asked.as_ref(), None));
         problem_json(Problem::SignInRequired, inbound.request_id, Some(&format!("{}{path}", origin.text)))
     }
 }

@@ -58,12 +58,8 @@ impl Gateway {
         let prompt = parameters.one("prompt").filter(|prompt| *prompt == "login");
         let login_hint = parameters.one("login_hint").filter(|hint| hint.len() <= 256);
         if leaves_its_session_behind(inbound, origin, sign_in) {
-            let asked = pages::SignIn {
-                provider: Some(&sign_in.scope.provider),
-                return_to: Some(return_to.as_str()),
-                prompt,
-                login_hint,
-            };
+            let of = pages::SignIn::of(Some(&sign_in.scope.provider), Some(return_to.as_str()));
+            let asked = pages::SignIn { prompt, login_hint, ..of };
             let address = self.pages.sign_in_address(asked);
             return Reply::redirect(StatusCode::SEE_OTHER, location(&address), "sign_in_bounced");
         }
@@ -156,7 +152,7 @@ impl Gateway {
         provider: Option<&ProviderName>,
         return_to: &ReturnTo,
     ) -> Reply {
-        let offer = pages::SignIn { provider, return_to: Some(return_to.as_str()), ..Default::default() };
+        let offer = pages::SignIn::of(provider, Some(return_to.as_str()));
         self.show(inbound, &Page::SignInRequired(Asked::InFrame, offer))
     }
 

@@ -1,6 +1,7 @@
 //! A real Keycloak, from Maven Central: fetched once, kept in `target/`, started with a realm of its own.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -52,6 +53,8 @@ impl Keycloak {
             .args(["start-dev", "--import-realm", "--http-host=127.0.0.1", "--db=dev-mem", "--cache=local"])
             .arg(format!("--http-port={port}"))
             .arg(format!("--hostname=http://127.0.0.1:{port}"))
+            // The script starts a Java and waits for it: both end together.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
@@ -87,7 +90,8 @@ impl Keycloak {
 
 impl Drop for Keycloak {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.realm);
     }
