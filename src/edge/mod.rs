@@ -16,6 +16,7 @@ mod peer;
 mod redirect;
 pub mod rehearsal;
 mod request;
+mod reset;
 mod response;
 mod slow_stream;
 mod traffic;

@@ -103,6 +103,11 @@ pub(super) fn add(
 /// Bytes of an answer that wait in one HTTP/2 stream until the connection takes them.
 const H2_SEND_BUFFER: usize = 64 * 1024;
 
+/// How many streams of one HTTP/2 connection we may have to reset for what the client did wrong. Its place among
+/// the open streams is free again at once, so nothing else would bound them. A client that is sound can be at
+/// fault now and then, with data that crosses a reset of ours.
+const H2_FAULTY_STREAMS: usize = 100;
+
 /// The edge as an application of Pingora's.
 fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     let mut options = HttpServerOptions::default();
@@ -118,6 +123,7 @@ fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     h2.max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
     // What a stream's client may leave lying here: its window can be set to gigabytes.
     h2.max_send_buffer_size(H2_SEND_BUFFER);
+    h2.max_local_error_reset_streams(Some(H2_FAULTY_STREAMS));
     proxy.h2_options = Some(h2);
     proxy
 }

@@ -192,6 +192,48 @@ def test_fields_behind_a_body_never_become_fields_of_the_head(recording):
     assert canary(gateway, "after")
 
 
+# What resets a stream that has just been opened, and how often a connection may be that way.
+TAKEN_BACK = {
+    "by the client": (lambda stream: http2.bare(3, 0, stream, b"\0\0\0\x08"), 15),
+    "for too wide a window": (lambda stream: http2.bare(8, 0, stream, b"\x7f\xff\xff\xff"), 90),
+    "for depending on itself": (lambda stream: http2.bare(2, 0, stream, stream.to_bytes(4, "big") + b"\x10"), 90),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN_BACK)
+def test_a_stream_that_is_reset_in_the_same_breath_goes_nowhere(recording, name):
+    gateway, upstream = recording
+    reset, times = TAKEN_BACK[name]
+    upstream.forget()
+    with http2.Connection(gateway) as connection:
+        last = 1 + 2 * times
+        for stream in range(1, last, 2):
+            fields = connection.request("/public/never", method="POST")
+            connection.send(http2.headers(stream, fields, end_stream=False) + reset(stream))
+        connection.send(http2.headers(last, connection.request("/public/x")))
+        assert connection.outcome(last).status == 200
+    assert [request.target for request in upstream.requests()] == ["/public/x"]
+
+
+@pytest.mark.parametrize("name", [name for name in TAKEN_BACK if name.startswith("for")])
+def test_a_client_at_fault_on_every_stream_loses_its_connection(recording, name):
+    gateway, upstream = recording
+    reset, _ = TAKEN_BACK[name]
+    upstream.forget()
+    with http2.Connection(gateway) as connection:
+        streams = range(1, 301, 2)
+        for stream in streams:
+            fields = connection.request("/public/never", method="POST")
+            connection.send(http2.headers(stream, fields, end_stream=False) + reset(stream))
+        outcomes = connection.outcomes(streams)
+    # What was said last may be lost with the connection.
+    assert sum(one.reset is not None for one in outcomes.values()) <= 100
+    assert {one.goaway for one in outcomes.values()} <= {None, 11}, "ENHANCE_YOUR_CALM"
+    assert all(one.ended for one in outcomes.values())
+    assert upstream.saw_nothing(), upstream.bytes()
+    assert canary(gateway, "after")
+
+
 @pytest.mark.parametrize("fields", [[(":path", "/private")], [("transfer-encoding", "chunked")], [("X-A", "1")]])
 def test_malformed_fields_behind_a_body_end_the_stream(recording, fields):
     gateway, upstream = recording
