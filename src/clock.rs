@@ -163,3 +163,27 @@ impl Stopwatch {
         self.0.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_goes_on_and_back_as_it_is_told() {
+        let clock = ManualClock::at(Timestamp::from_secs(100));
+        let seen = clock.clone();
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(seen.now(), Timestamp::from_secs(130));
+        clock.set_back(Duration::from_secs(50));
+        assert_eq!(seen.now(), Timestamp::from_secs(80));
+    }
+
+    #[test]
+    fn a_stopwatch_says_how_much_later_it_was_started() {
+        let earlier = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(2));
+        let later = Stopwatch::start();
+        assert!(later.since(&earlier) >= Duration::from_millis(2));
+        assert_eq!(earlier.since(&later), Duration::ZERO);
+    }
+}

@@ -341,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn every_purpose_has_a_key_of_its_own() {
+        let keyring = keyring();
+        let ids: std::collections::HashSet<Vec<u8>> = Purpose::ALL
+            .into_iter()
+            .map(|purpose| keyring.seal(Binding { purpose, ..HERE }, b"kim"))
+            .map(|sealed| URL_SAFE_NO_PAD.decode(sealed).unwrap()[1..=KEY_ID_BYTES].to_vec())
+            .collect();
+        assert_eq!(ids.len(), Purpose::ALL.len());
+    }
+
+    #[test]
     fn every_flipped_bit_is_noticed() {
         let keyring = keyring();
         let sealed = keyring.seal(HERE, b"a session");
@@ -453,6 +464,24 @@ mod tests {
             assert!(seen.insert(bytes[..16].to_vec()));
             assert!(seen.insert(bytes[bytes.len() - 16..].to_vec()) || bytes.len() == 16);
         }
+    }
+
+    #[rstest]
+    #[case::out_of_an_empty_pool(POOL_BYTES, 1, 1)]
+    #[case::as_many_as_it_gives(1, POOL_BYTES / 8, 1 + POOL_BYTES / 8)]
+    #[case::more_than_it_gives(1, POOL_BYTES / 8 + 1, 1)]
+    #[case::to_the_last_byte(POOL_BYTES - 8, 8, POOL_BYTES)]
+    #[case::more_than_is_left(POOL_BYTES - 8, 9, 9)]
+    fn few_bytes_come_out_of_the_pool_and_many_do_not(
+        #[case] used: usize,
+        #[case] number: usize,
+        #[case] used_then: usize,
+    ) {
+        POOL.with_borrow_mut(|pool| pool.used = used);
+        fill_random(&mut vec![0; number]);
+        // Left empty: nothing undrawn is given out to a test on the same thread.
+        let left = POOL.with_borrow_mut(|pool| std::mem::replace(&mut pool.used, POOL_BYTES));
+        assert_eq!(left, used_then);
     }
 
     #[test]

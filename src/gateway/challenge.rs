@@ -276,6 +276,10 @@ fn grpc(problem: Problem, status: &'static str) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -304,5 +308,31 @@ mod tests {
         // A blank stays, `%` and what isn't ASCII doesn't.
         let encoded = utf8_percent_encode("100 % – ok\n", GRPC_MESSAGE_ENCODED).to_string();
         assert_eq!(encoded, "100 %25 %E2%80%93 ok%0A");
+    }
+
+    #[rstest]
+    #[case(Problem::RequestTimeout, Some("4"))]
+    #[case(Problem::GatewayTimeout, Some("4"))]
+    #[case(Problem::Denied, Some("7"))]
+    #[case(Problem::BodyTooLarge, Some("8"))]
+    #[case(Problem::NoWebSocket, Some("12"))]
+    #[case(Problem::Internal, Some("13"))]
+    #[case(Problem::TooManyRequests, Some("14"))]
+    #[case(Problem::BadGateway, Some("14"))]
+    #[case(Problem::Unavailable, Some("14"))]
+    #[case(Problem::SignInRequired, Some("16"))]
+    #[case(Problem::NotFound, None)]
+    fn a_problem_has_the_code_that_grpc_knows_it_by(#[case] problem: Problem, #[case] code: Option<&str>) {
+        assert_eq!(grpc_status(problem), code);
+    }
+
+    #[rstest]
+    #[case(Duration::ZERO, "1")]
+    #[case(Duration::from_millis(900), "1")]
+    #[case(Duration::from_secs(17), "17")]
+    fn nobody_is_told_to_come_back_at_once(#[case] after: Duration, #[case] seconds: &str) {
+        let mut reply = Reply::empty(StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+        retry_after(&mut reply, after);
+        assert_eq!(reply.headers[RETRY_AFTER], seconds);
     }
 }

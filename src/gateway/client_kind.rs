@@ -128,4 +128,31 @@ mod tests {
             .collect();
         assert_eq!(ClientKind::of(&method, &headers), kind);
     }
+
+    #[rstest]
+    #[case::nothing_said(&[], false)]
+    #[case::a_page(&[("sec-fetch-dest", "document")], false)]
+    #[case::a_script(&[("sec-fetch-dest", "empty")], false)]
+    #[case::a_frame(&[("sec-fetch-dest", "iframe")], true)]
+    #[case::an_image(&[("sec-fetch-dest", "image")], true)]
+    #[case::a_page_loaded_ahead(&[("sec-fetch-dest", "document"), ("sec-purpose", "prefetch")], true)]
+    #[case::loaded_ahead_by_an_old_browser(&[("x-moz", "prefetch")], true)]
+    fn sees_where_nobody_is_looking(#[case] headers: &[(&'static str, &'static str)], #[case] nobody: bool) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        assert_eq!(nobody_is_looking(&headers), nobody);
+    }
+
+    #[rstest]
+    #[case(ClientKind::Navigation, true)]
+    #[case(ClientKind::NavigationByOtherMethod, true)]
+    #[case(ClientKind::FrameOrPrefetch, true)]
+    #[case(ClientKind::Head, false)]
+    #[case(ClientKind::Grpc, false)]
+    #[case(ClientKind::Program, false)]
+    fn pages_are_for_browsers_that_open_something(#[case] kind: ClientKind, #[case] pages: bool) {
+        assert_eq!(kind.shows_pages(), pages);
+    }
 }

@@ -254,3 +254,6 @@ pub fn wanted_claims(
     }
     wanted
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! Where a browser goes after signing in or out: a type that can only be a path of this origin.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -61,9 +60,7 @@ impl ReturnTo {
         let encoded = Cow::from(utf8_percent_encode(local, NOT_ASCII)).into_owned();
         let path = encoded.split(['?', '#']).next().unwrap_or_default();
         path::refuse_malformed(path).map_err(|_| Elsewhere)?;
-        let begins_like_a_host = path
-            .get(..4)
-            .is_some_and(|start| start.eq_ignore_ascii_case("/%2f") || start.starts_with("/%09"));
+        let begins_like_a_host = path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("/%2f"));
         if begins_like_a_host || encoded.len() > MAX || is_own(path, own) {
             return Err(Elsewhere);
         }
@@ -86,12 +83,6 @@ impl ReturnTo {
     #[must_use]
     pub fn location(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
-    }
-}
-
-impl fmt::Display for ReturnTo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -162,6 +153,9 @@ mod tests {
             "/%2f%2fevil.test",
             "/%09/evil.test",
             "/\t/evil.test",
+            "/a?x=\\b",
+            "/a?x=\tb",
+            "/a?x=\u{7f}b",
             "/\n/evil.test",
             "/\r\\evil.test",
             "/./\\evil.test",
@@ -239,5 +233,26 @@ mod tests {
                 prop_assert_eq!(parse(target.as_str()).unwrap(), target, "reading it again changes nothing");
             }
         }
+    }
+
+    #[test]
+    fn a_target_just_within_the_limit_is_kept_and_one_byte_more_is_not() {
+        let longest = format!("/{}", "a".repeat(MAX - 1));
+        assert_eq!(parse(&longest).unwrap().as_str(), longest);
+        assert_eq!(parse(&format!("{longest}a")), Err(Elsewhere));
+        // What is kept counts: six bytes for each of these letters.
+        assert_eq!(parse(&format!("/{}", "ü".repeat(MAX / 4))), Err(Elsewhere));
+    }
+
+    #[rstest]
+    #[case::a_path("/a?b#c", true)]
+    #[case::this_origin_in_full("https://app.test/a", true)]
+    #[case::another_host("//evil.test", false)]
+    #[case::another_host_by_a_backslash("/\\evil.test", false)]
+    #[case::another_scheme("http://app.test/", false)]
+    #[case::a_user("https://kim@app.test/", false)]
+    #[case::a_password("https://:x@app.test/", false)]
+    fn sees_where_a_browser_would_go(#[case] target: &str, #[case] here: bool) {
+        assert_eq!(stays(target, &origin()), here);
     }
 }

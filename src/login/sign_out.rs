@@ -82,6 +82,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::seal::MasterKey;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (http::HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
@@ -115,5 +116,18 @@ mod tests {
     ) {
         let origin = Origin::parse("https://app.test").unwrap();
         assert_eq!(intent(&method, &headers(pairs), &origin), expected);
+    }
+
+    #[test]
+    fn a_state_leads_back_at_its_own_origin_alone_and_to_no_own_endpoint() {
+        let keyring = Keyring::new(&[MasterKey::random()]).unwrap();
+        let origin = Origin::parse("https://app.test").unwrap();
+        let target = ReturnTo::parse("/bye?x=1", &origin, &[]).unwrap();
+        let sealed = seal_state(Some(&target), &origin, &keyring);
+        assert_eq!(open_state(&sealed, &origin, &["/.vestibule"], &keyring), Some(target));
+        assert_eq!(open_state(&sealed, &origin, &["/bye"], &keyring), None);
+        let there = Origin::parse("https://other.test").unwrap();
+        assert_eq!(open_state(&sealed, &there, &[], &keyring), None);
+        assert_eq!(open_state(&seal_state(None, &origin, &keyring), &origin, &[], &keyring), None);
     }
 }

@@ -142,6 +142,15 @@ mod tests {
     use super::super::testing;
     use super::*;
 
+    #[test]
+    fn what_stands_for_itself_is_what_a_form_leaves_but_for_the_star() {
+        for byte in u8::MIN..=u8::MAX {
+            let written: String = form_urlencoded::byte_serialize(&[byte]).collect();
+            let left = written.as_bytes() == [byte] && byte != b'*';
+            assert_eq!(stands_for_itself(byte), left, "{byte:#04x}");
+        }
+    }
+
     fn params(extra: &[(String, String)]) -> AuthorizationParams<'_> {
         AuthorizationParams {
             redirect_uri: "https://app.example.com/.vestibule/callback",

@@ -195,9 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_values_beyond_measure() {
-        let query = format!("code={}&state=s", "c".repeat(MAX_VALUE + 1));
-        assert_eq!(parse(&query), Err(Rejected::ParameterMalformed("code")));
+    fn reads_a_code_of_8192_bytes_and_none_that_is_longer() {
+        let of = |bytes: usize| parse(&format!("code={}&state=s", "c".repeat(bytes)));
+        assert!(of(8192).is_ok());
+        assert_eq!(of(8193), Err(Rejected::ParameterMalformed("code")));
     }
 
     #[derive(Clone, Copy)]

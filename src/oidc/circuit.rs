@@ -91,7 +91,8 @@ impl Circuit {
             let retry_after = PROBE_EVERY.saturating_sub(now.since(probed));
             return Err(Unavailable { endpoint: Some(endpoint), cause: Cause::CircuitOpen, retry_after });
         }
-        // This call is the probe; the next one may go five seconds from now, whatever becomes of it.
+        // This call is the probe. The next one may go five seconds from now, whatever becomes of it; from its
+        // failure, if it fails.
         state.probed = Some(now);
         Ok(())
     }
@@ -137,6 +138,16 @@ mod tests {
             circuit.failed(Endpoint::Token, None, NOON);
         }
         circuit
+    }
+
+    #[test]
+    fn the_pause_begins_with_the_failure_that_opens_the_circuit() {
+        let circuit = Circuit::default();
+        for failure in 0..FAILURES {
+            circuit.failed(Endpoint::Token, None, after(10 * u64::from(failure)));
+        }
+        let refused = circuit.admit(Endpoint::Token, after(41)).unwrap_err();
+        assert_eq!((refused.cause, refused.retry_after), (Cause::CircuitOpen, Duration::from_secs(4)));
     }
 
     #[test]

@@ -63,14 +63,8 @@ pub struct KeySet {
 impl KeySet {
     /// Number of usable keys.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.keys.len()
-    }
-
-    /// Whether there is none; a set that was read never is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// The one key that fits a token's `kid` and algorithm.
@@ -225,10 +219,18 @@ mod tests {
     #[case::rsa_without_exponent(json!([{ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 256]) }]))]
     #[case::another_curve(json!([{ "kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA" }]))]
     #[case::half_a_point(json!([{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }]))]
+    #[case::a_point_with_one_short_half(json!([{ "kty": "EC", "crv": "P-256",
+        "x": URL_SAFE_NO_PAD.encode([1; 32]), "y": "AA" }]))]
     #[case::a_short_ed25519_key(json!([{ "kty": "OKP", "crv": "Ed25519", "x": "AA" }]))]
     #[case::numbers(json!([1, null, [], { "kty": 1 }]))]
     fn refuses_a_set_without_a_usable_key(#[case] keys: Value) {
         assert_eq!(set(&keys).unwrap_err(), Misbehaved::NoUsableKeys.into());
+    }
+
+    #[test]
+    fn counts_the_keys_that_can_be_used() {
+        let keys = set(&json!([SigningKey::rsa().jwk("a"), SigningKey::es256().jwk("b"), { "kty": "oct" }]));
+        assert_eq!(keys.unwrap().count(), 2);
     }
 
     #[test]
@@ -240,7 +242,7 @@ mod tests {
         let good = SigningKey::rsa().jwk("good");
         let keys =
             set(&json!([{ "kty": "oct", "k": "AA" }, for_encryption, for_signing_only, good])).unwrap();
-        assert_eq!(keys.len(), 1);
+        assert_eq!(keys.count(), 1);
         assert!(keys.knows(Some("good"), SigningAlgorithm::Rs256));
     }
 

@@ -20,7 +20,7 @@ mod logout;
 pub mod provider;
 mod retry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod token;
 mod userinfo;
 

@@ -24,10 +24,10 @@ use crate::clock::Timestamp;
 use crate::http_client::{self, HttpClient};
 use crate::identity::ProviderName;
 
-pub(super) const ISSUER: &str = "https://idp.example.com/as";
-pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const ISSUER: &str = "https://idp.example.com/as";
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         name: ProviderName::parse("workforce").unwrap(),
         issuer: ISSUER.to_owned(),
@@ -53,7 +53,7 @@ pub(super) fn config() -> Config {
     }
 }
 
-pub(super) fn metadata() -> Value {
+pub(crate) fn metadata() -> Value {
     json!({
         "issuer": ISSUER,
         "authorization_endpoint": format!("{ISSUER}/authorize"),
@@ -69,21 +69,21 @@ pub(super) fn metadata() -> Value {
     })
 }
 
-pub(super) fn read_metadata() -> Metadata {
+pub(crate) fn read_metadata() -> Metadata {
     discovery::process(&json(&metadata()), ISSUER).unwrap()
 }
 
-pub(super) fn answer(status: u16, body: &str) -> Response<Bytes> {
+pub(crate) fn answer(status: u16, body: &str) -> Response<Bytes> {
     let answer = Response::builder().status(status).header("content-type", "application/json");
     answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
-pub(super) fn json(body: &Value) -> Response<Bytes> {
+pub(crate) fn json(body: &Value) -> Response<Bytes> {
     answer(200, &body.to_string())
 }
 
 /// Claims that pass every check at [`NOW`].
-pub(super) fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER,
         "aud": "app",
@@ -95,35 +95,35 @@ pub(super) fn claims() -> Value {
 }
 
 /// A key that signs.
-pub(super) enum SigningKey {
+pub(crate) enum SigningKey {
     Rsa(RsaKeyPair),
     Es256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
 impl SigningKey {
-    pub(super) fn rsa() -> &'static Self {
+    pub(crate) fn rsa() -> &'static Self {
         static KEY: OnceLock<SigningKey> = OnceLock::new();
         KEY.get_or_init(|| Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
     }
 
-    pub(super) fn other_rsa() -> &'static Self {
+    pub(crate) fn other_rsa() -> &'static Self {
         static KEY: OnceLock<SigningKey> = OnceLock::new();
         KEY.get_or_init(|| Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
     }
 
-    pub(super) fn es256() -> &'static Self {
+    pub(crate) fn es256() -> &'static Self {
         static KEY: OnceLock<SigningKey> = OnceLock::new();
         KEY.get_or_init(|| Self::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()))
     }
 
-    pub(super) fn ed25519() -> &'static Self {
+    pub(crate) fn ed25519() -> &'static Self {
         static KEY: OnceLock<SigningKey> = OnceLock::new();
         KEY.get_or_init(|| Self::Ed25519(Ed25519KeyPair::generate().unwrap()))
     }
 
     /// The public half.
-    pub(super) fn jwk(&self, kid: &str) -> Map<String, Value> {
+    pub(crate) fn jwk(&self, kid: &str) -> Map<String, Value> {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let key = match self {
             Self::Rsa(pair) => {
@@ -146,7 +146,7 @@ impl SigningKey {
     }
 
     /// Signs a token; `alg` in the header says how.
-    pub(super) fn sign(&self, header: &Value, claims: &str) -> String {
+    pub(crate) fn sign(&self, header: &Value, claims: &str) -> String {
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let padding: &'static dyn RsaEncoding =
@@ -155,7 +155,7 @@ impl SigningKey {
     }
 
     /// A signature by itself; `padding` is how an RSA key makes it.
-    pub(super) fn sign_as(&self, padding: &'static dyn RsaEncoding, signed: &str) -> String {
+    pub(crate) fn sign_as(&self, padding: &'static dyn RsaEncoding, signed: &str) -> String {
         let random = SystemRandom::new();
         URL_SAFE_NO_PAD.encode(match self {
             Self::Rsa(pair) => {
@@ -188,7 +188,7 @@ fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
 
 /// What an endpoint does when it is called.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Answer(Response<Bytes>),
     RefuseConnection,
     Stall,
@@ -196,14 +196,14 @@ pub(super) enum Act {
 
 /// A provider that does what a test tells it to, and remembers what it was asked.
 #[derive(Debug)]
-pub(super) struct FakeProvider {
+pub(crate) struct FakeProvider {
     acts: Mutex<[Act; 4]>,
     calls: Mutex<Vec<(Endpoint, Request<Vec<u8>>)>>,
 }
 
 impl FakeProvider {
     /// An ordinary provider with one RSA key called `k`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let keys = json!({ "keys": [SigningKey::rsa().jwk("k")] });
         let acts = [
             Act::Answer(json(&metadata())),
@@ -214,28 +214,28 @@ impl FakeProvider {
         Self { acts: Mutex::new(acts), calls: Mutex::new(Vec::new()) }
     }
 
-    pub(super) fn does(&self, endpoint: Endpoint, act: Act) {
+    pub(crate) fn does(&self, endpoint: Endpoint, act: Act) {
         self.acts.lock().unwrap()[endpoint as usize] = act;
     }
 
-    pub(super) fn answers(&self, endpoint: Endpoint, answer: Response<Bytes>) {
+    pub(crate) fn answers(&self, endpoint: Endpoint, answer: Response<Bytes>) {
         self.does(endpoint, Act::Answer(answer));
     }
 
-    pub(super) fn publishes(&self, keys: &[(&SigningKey, &str)]) {
+    pub(crate) fn publishes(&self, keys: &[(&SigningKey, &str)]) {
         let keys: Vec<_> = keys.iter().map(|(key, kid)| key.jwk(kid)).collect();
         self.answers(Endpoint::Keys, json(&json!({ "keys": keys })));
     }
 
-    pub(super) fn is_down(&self) {
+    pub(crate) fn is_down(&self) {
         *self.acts.lock().unwrap() = [const { Act::RefuseConnection }; 4];
     }
 
-    pub(super) fn calls(&self, endpoint: Endpoint) -> usize {
+    pub(crate) fn calls(&self, endpoint: Endpoint) -> usize {
         self.calls.lock().unwrap().iter().filter(|(called, _)| *called == endpoint).count()
     }
 
-    pub(super) fn last_request(&self) -> Request<Vec<u8>> {
+    pub(crate) fn last_request(&self) -> Request<Vec<u8>> {
         self.calls.lock().unwrap().last().unwrap().1.clone()
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::Claims;
+use crate::identity::headers::HeaderMapping;
 use crate::seal::Keyring;
 
 struct House {
@@ -432,4 +433,118 @@ async fn a_record_known_already_opens_for_its_very_bytes_alone() {
     }
     assert!(store.load(&scope, &format!("{value}A")).await.unwrap().is_none());
     assert!(store.load(&scope, &value[1..]).await.unwrap().is_none());
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_mapping_has_its_own_headers_of_the_person_who_asks(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let standard = Arc::new(HeaderMapping::standard(&ClaimNames::default(), 8192));
+    let nothing = Arc::new(HeaderMapping { headers: Vec::new(), max_bytes: 8192 });
+    for sub in ["ada", "kim"] {
+        let value = store.create(&scope, session(&scope, sub, "s1", clock.now())).await.unwrap();
+        // Rendered when they are first asked for, known from then on.
+        for _ in 0..2 {
+            let live = store.load(&scope, &value).await.unwrap().unwrap();
+            assert_eq!(*live.headers(&nothing), Ok(Vec::new()));
+            let headers = live.headers(&standard);
+            let rendered: Vec<_> = (*headers)
+                .as_ref()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+                .collect();
+            assert_eq!(rendered, [("x-forwarded-user", sub)]);
+            assert!(Arc::ptr_eq(&headers, &live.headers(&standard)), "rendered once");
+        }
+    }
+}
+
+#[rstest]
+#[case::memory(StoreKind::Memory, "MemoryStore { sessions: ")]
+#[case::cookie(StoreKind::Cookie, "opened: Opened { records: ")]
+#[tokio::test]
+async fn neither_a_store_nor_a_session_shows_who_is_signed_in(
+    #[case] kind: StoreKind,
+    #[case] written: &str,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "lovelace", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    let (live, store) = (format!("{live:?}"), format!("{store:?}"));
+    assert!(live.contains(&format!("record: Record {{ session: Session {{ origin: {APP:?}")), "{live}");
+    assert!(store.contains(written), "{store}");
+    for secret in ["lovelace", "header.payload.signature", value.as_str()] {
+        assert!(!live.contains(secret) && !store.contains(secret), "{secret}");
+    }
+}
+
+#[rstest]
+#[case::memory(StoreKind::Memory, 1)]
+#[case::cookie(StoreKind::Cookie, 0)]
+#[tokio::test]
+async fn a_session_that_has_ended_hides_no_other_of_its_sid(#[case] kind: StoreKind, #[case] known: u64) {
+    let House { store, clock } = house(kind);
+    let (here, there) = (scope(APP, "idp"), scope("https://wiki.example.com", "idp"));
+    let one = store.create(&here, session(&here, "ada", "s1", clock.now())).await.unwrap();
+    let two = store.create(&there, session(&there, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&here, &one).await.unwrap().unwrap();
+    store.end(&live, Ending::AtOnce, clock.now()).await.unwrap();
+    assert!(store.load(&there, &two).await.unwrap().is_some(), "not ended yet");
+    assert_eq!(store.end_by_sid(&here.provider, "s1", clock.now()).await, Ok(known));
+    assert!(store.load(&there, &two).await.unwrap().is_none());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_that_has_ended_stays_so_when_a_later_end_is_set(
+    #[values(StoreKind::Memory, StoreKind::Cookie)] kind: StoreKind,
+) {
+    let House { store, clock } = house(kind);
+    let scope = scope(APP, "idp");
+    let value = store.create(&scope, session(&scope, "ada", "s1", clock.now())).await.unwrap();
+    let live = store.load(&scope, &value).await.unwrap().unwrap();
+    store.end(&live, Ending::AtOnce, clock.now()).await.unwrap();
+    store.end(&live, Ending::After(Duration::from_secs(10)), clock.now()).await.unwrap();
+    assert!(live.ended_by(clock.now()));
+    assert!(store.load(&scope, &value).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_sign_out_ends_what_began_at_a_replica_whose_clock_is_ahead() {
+    let config = config(StoreKind::Cookie);
+    let keyring = Arc::new(Keyring::new(&config.keys).unwrap());
+    let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+    let ahead = ManualClock::at(clock.now().plus(Duration::from_mins(1)));
+    let replica =
+        |clock: &ManualClock| CookieStore::new(&config, None, Arc::clone(&keyring), Arc::new(clock.clone()));
+    let (here, there) = (replica(&clock), replica(&ahead));
+    let scope = scope(APP, "idp");
+    let value = there.create(&scope, session(&scope, "ada", "s1", ahead.now())).await.unwrap();
+    assert!(here.load(&scope, &value).await.unwrap().is_some());
+    here.end_by_sid(&scope.provider, "s1", clock.now()).await.unwrap();
+    assert!(here.load(&scope, &value).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_sealed_value_is_as_long_as_the_limit_and_no_longer() {
+    let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+    let keyring = Arc::new(Keyring::new(&[MasterKey::random()]).unwrap());
+    let store = |cookie_max_size: usize| {
+        let config = Config { cookie_max_size, ..config(StoreKind::Cookie) };
+        CookieStore::new(&config, None, Arc::clone(&keyring), Arc::new(clock.clone()))
+    };
+    let scope = scope(APP, "idp");
+    let made = Session { id_token: None, ..session(&scope, "ada", "s1", clock.now()) };
+    let value = store(7 * 1024).create(&scope, made.clone()).await.unwrap();
+    let size = value.len();
+    let (exact, smaller) = (store(size), store(size - 1));
+    assert_eq!(exact.create(&scope, made.clone()).await.map(|value| value.len()), Ok(size));
+    assert!(exact.load(&scope, &value).await.unwrap().is_some());
+    assert_eq!(smaller.create(&scope, made).await, Err(Error::TooLarge { size, limit: size - 1 }));
+    assert!(smaller.load(&scope, &value).await.unwrap().is_none());
 }

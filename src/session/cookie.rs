@@ -136,7 +136,7 @@ pub fn clear(headers: &HeaderMap, scope: &Scope) -> OwedCookies {
 fn clear_chunks(headers: &HeaderMap, scope: &Scope, from: usize, owed: &mut OwedCookies) {
     for index in from..MAX_CHUNKS {
         let name = chunk_name(scope, index);
-        if index > 0 && pairs(headers).any(|(known, _)| known == name) {
+        if pairs(headers).any(|(known, _)| known == name) {
             owed.owe(&clearing(scope, &name));
         }
     }
@@ -217,6 +217,41 @@ mod tests {
         let before = request(&["__Host-vestibule=2~a; __Host-vestibule.1=b"]);
         let owed = issue(&before, &scope(), "short");
         assert!(owed.values().any(|value| value.to_str().unwrap().starts_with("__Host-vestibule.1=;")));
+    }
+
+    fn names(owed: &OwedCookies) -> Vec<&str> {
+        owed.values().map(|value| value.to_str().unwrap().split('=').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_chunks_that_a_browser_still_has_are_cleared_and_no_others() {
+        let before = request(&["a=1; __Host-vestibule=3~a; __Host-vestibule.1=b; __Host-vestibule.2=c"]);
+        let all = ["__Host-vestibule", "__Host-vestibule.1", "__Host-vestibule.2"];
+        assert_eq!(names(&issue(&before, &scope(), "short")), all);
+        assert_eq!(names(&issue(&before, &scope(), &"x".repeat(CHUNK + 1))), all);
+        assert_eq!(names(&clear(&before, &scope())), all);
+        let one = request(&["a=1; __Host-vestibule=x"]);
+        assert_eq!(names(&clear(&one, &scope())), ["__Host-vestibule"]);
+    }
+
+    #[test]
+    fn every_cookie_of_a_session_is_kept_apart_where_the_scope_says_so() {
+        let before = request(&["__Host-vestibule=3~a; __Host-vestibule.1=b; __Host-vestibule.2=c"]);
+        let apart = Scope { partitioned: true, ..scope() };
+        for owed in [issue(&before, &apart, &"x".repeat(CHUNK + 1)), clear(&before, &apart)] {
+            assert_eq!(names(&owed).len(), 3);
+            assert!(owed.values().all(|value| value.to_str().unwrap().contains("Partitioned")));
+        }
+    }
+
+    #[test]
+    fn more_than_four_values_of_the_name_are_a_flood() {
+        let values = |count: u8| {
+            (0..count).map(|value| format!("__Host-vestibule={value}")).collect::<Vec<_>>().join("; ")
+        };
+        let four = vec!["0".into(), "1".into(), "2".into(), "3".into()];
+        assert_eq!(presented(&request(&[&values(4)]), &scope()), Presented::Values(four));
+        assert_eq!(presented(&request(&[&values(5)]), &scope()), Presented::Broken);
     }
 
     #[test]

@@ -123,3 +123,38 @@ pub const fn prefix(transport: Transport) -> &'static str {
         Transport::Plain => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::over_tls("https://app.example.com", 1, Transport::Tls, "__Host-vestibule")]
+    #[case::one_of_two_providers("https://app.example.com", 2, Transport::Tls, "__Host-vestibule-idp")]
+    #[case::on_loopback("http://localhost:8080", 1, Transport::Plain, "vestibule")]
+    #[case::one_of_two_on_loopback("http://localhost:8080", 2, Transport::Plain, "vestibule-idp")]
+    fn a_cookie_is_bound_to_its_host_wherever_there_is_tls(
+        #[case] origin: &str,
+        #[case] providers: usize,
+        #[case] transport: Transport,
+        #[case] cookie: &str,
+    ) {
+        let config = Config {
+            store: StoreKind::Memory,
+            keys: Vec::new(),
+            idle_timeout: Duration::from_mins(30),
+            absolute_timeout: Duration::from_hours(10),
+            memory_capacity: 1000,
+            cookie_name: "vestibule".into(),
+            cookie_max_size: 7 * 1024,
+            cookie_partitioned: true,
+        };
+        let (at, provider) = (Origin::parse(origin).unwrap(), ProviderName::parse("idp").unwrap());
+        let names = Arc::new(ClaimNames::default());
+        let scope = Scope::new(&config, &at, &provider, Arc::clone(&names), providers);
+        let (cookie, origin) = (cookie.to_owned(), origin.to_owned());
+        assert_eq!(scope, Scope { cookie, origin, provider, names, transport, partitioned: true });
+    }
+}

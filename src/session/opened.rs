@@ -163,4 +163,15 @@ mod tests {
         assert!(opened.0.weighted_size() <= MAX_BYTES);
         assert!((100..1000).contains(&opened.0.entry_count()), "{}", opened.0.entry_count());
     }
+
+    #[test]
+    fn what_was_presented_is_forgotten_and_nothing_beside_it() {
+        let opened = Opened::new();
+        let record = record(1, "s");
+        opened.keep(&scope(), "old", &record);
+        opened.keep(&scope(), "new", &record);
+        opened.forget("old");
+        assert!(opened.find(&scope(), "old").is_none());
+        assert!(opened.find(&scope(), "new").is_some());
+    }
 }

@@ -161,4 +161,27 @@ mod tests {
         }
         assert_eq!(noted.0.read().unwrap().len(), 1000);
     }
+
+    #[test]
+    fn nothing_is_looked_through_while_there_is_room() {
+        let noted = Expiring::default();
+        let note = |key: usize| noted.note(key, Duration::ZERO, (), |()| ());
+        note(0);
+        let room = noted.0.read().unwrap().capacity();
+        (1..room).for_each(note);
+        assert_eq!(noted.0.read().unwrap().len(), room);
+        note(room);
+        assert_eq!(noted.0.read().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_end_is_remembered_however_many_follow() {
+        let ended = Revocations::new(Duration::from_hours(10));
+        let handle = |number: u16| crate::seal::sha256(&number.to_be_bytes());
+        let now = Timestamp::from_secs(1_800_000_000);
+        for number in 0..1000 {
+            ended.end(handle(number), Deadline::after(now, Duration::ZERO));
+        }
+        assert!((0..1000).all(|number| ended.is_ending(&handle(number))));
+    }
 }

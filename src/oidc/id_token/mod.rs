@@ -54,12 +54,6 @@ impl ValidatedIdToken {
         &self.claims
     }
 
-    /// All claims of the token, taken out.
-    #[must_use]
-    pub fn into_claims(self) -> Claims {
-        self.claims
-    }
-
     /// `sub`: the person, at this provider. 1 to 255 printable ASCII characters.
     #[must_use]
     pub fn sub(&self) -> &str {
@@ -78,7 +72,8 @@ impl ValidatedIdToken {
         self.auth_time
     }
 
-    /// Step 13: when `max_age` was requested, `auth_time` must be there and recent enough.
+    /// Step 13: when `max_age` was requested, `auth_time` must be there and recent enough. One that lies
+    /// ahead by more than clocks differ proves nothing.
     ///
     /// # Errors
     /// [`Rejected::IdTokenAuthTime`].
@@ -88,7 +83,8 @@ impl ValidatedIdToken {
         clock_skew: Duration,
         now: Timestamp,
     ) -> Result<(), Rejected> {
-        let recent = |at: Timestamp| now.since(at) <= max_age.saturating_add(clock_skew);
+        let recent =
+            |at: Timestamp| now.since(at) <= max_age.saturating_add(clock_skew) && at <= now.plus(clock_skew);
         if self.auth_time.is_some_and(recent) { Ok(()) } else { Err(Rejected::IdTokenAuthTime) }
     }
 }

@@ -136,8 +136,8 @@ fn rejects_a_token_without(#[case] claim: &str, #[case] why: Rejected) {
 #[case::expired_59_seconds_ago("exp", seconds(-59))]
 #[case::an_expiry_with_fractions("exp", json!(1_800_000_000.5))]
 #[case::issued_in_60_seconds("iat", seconds(60))]
-#[case::issued_an_hour_ago("iat", seconds(-3600))]
-#[case::valid_in_59_seconds("nbf", seconds(59))]
+#[case::issued_an_hour_and_60_seconds_ago("iat", seconds(-3660))]
+#[case::valid_in_60_seconds("nbf", seconds(60))]
 #[case::our_audience_in_a_list("aud", json!(["app"]))]
 #[case::ourselves_as_authorized_party("azp", json!("app"))]
 #[case::a_sub_of_255("sub", json!("a".repeat(255)))]
@@ -254,6 +254,7 @@ fn rejects_hs256_signed_with_the_public_key(#[case] secret: Vec<u8>) {
 #[case::for_key_wrapping("alg", json!("RSA-OAEP"))]
 #[case::for_signing_alone("key_ops", json!(["sign"]))]
 #[case::under_another_kid("kid", json!("other"))]
+#[case::with_an_exponent_of_one("e", json!("AQ"))]
 fn rejects_a_good_signature_by_a_key(#[case] member: &str, #[case] value: Value) {
     let key = SigningKey::rsa();
     let mut jwk = key.jwk("k");
@@ -351,8 +352,10 @@ fn rejects_any_nonce_when_the_login_has_none() {
 }
 
 #[rstest]
-#[case::recent(-359, Ok(()))]
+#[case::just_recent_enough(-360, Ok(()))]
 #[case::too_long_ago(-361, Err(Rejected::IdTokenAuthTime))]
+#[case::by_a_clock_that_is_ahead(60, Ok(()))]
+#[case::in_the_future(61, Err(Rejected::IdTokenAuthTime))]
 fn compares_auth_time_with_max_age(#[case] at: i64, #[case] expected: Result<(), Rejected>) {
     let validated = validate_with("auth_time", seconds(at)).unwrap();
     let outcome = validated.check_max_age(Duration::from_mins(5), Duration::from_mins(1), NOW);

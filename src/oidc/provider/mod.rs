@@ -275,7 +275,7 @@ impl Provider {
         ProviderStatus {
             metadata_age: self.metadata.age(now),
             keys_age: self.keys.age(now),
-            keys: self.keys.usable(now).map_or(0, |keys| keys.len()),
+            keys: self.keys.usable(now).map_or(0, |keys| keys.count()),
             circuit: self.circuit.is(),
             last_error: *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
         }

@@ -534,3 +534,36 @@ fn shows_no_secret_when_debugged() {
     let shown = format!("{:?} {:?}", Bench::new().provider, testing::config());
     assert!(!shown.contains("s3:cret"), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_another_access_token_causes_no_fetch_of_keys() {
+    let bench = Bench::new();
+    bench.validate(SigningKey::rsa(), "k").await.unwrap();
+    let mut claims = testing::claims();
+    claims["at_hash"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
+    let token = SigningKey::rsa().sign(&json!({ "alg": "RS256", "kid": "k" }), &claims.to_string());
+    let error = bench.provider.validate_id_token(&tokens(&token), "n-1").await.unwrap_err();
+    assert_eq!(error, Rejected::IdTokenAccessTokenHash.into());
+    assert_eq!(bench.fake.calls(Endpoint::Keys), 1);
+}
+
+#[test]
+fn sends_a_browser_on_to_end_its_session_at_the_provider() {
+    let (provider, metadata) = (Bench::new().provider, testing::read_metadata());
+    let back = "https://app.example.com/.vestibule/signed-out";
+    let url = provider.end_session_url(&metadata, Some("e30.e30.AA"), Some("ann"), back, "s").unwrap();
+    assert_eq!(
+        url.as_str(),
+        "https://idp.example.com/as/signoff?id_token_hint=e30.e30.AA&logout_hint=ann&client_id=app\
+         &post_logout_redirect_uri=https%3A%2F%2Fapp.example.com%2F.vestibule%2Fsigned-out&state=s"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn upkeep_comes_back_soon_while_the_keys_alone_are_missing() {
+    let bench = Bench::new();
+    bench.fake.answers(Endpoint::Keys, testing::answer(404, ""));
+    let pause = bench.keep_fresh().await;
+    assert!(bench.provider.metadata().is_some());
+    assert!(pause <= RETRY_MISSING, "{pause:?}");
+}

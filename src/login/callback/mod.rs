@@ -327,3 +327,6 @@ impl Callbacks {
 fn stale(state: &State, why: Staleness) -> Failed {
     Failed::Stale { return_to: state.return_to.clone(), why }
 }
+
+#[cfg(test)]
+mod tests;
