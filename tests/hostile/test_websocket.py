@@ -80,18 +80,19 @@ class Courier:
         await asyncio.gather(copy(reader, on_writer), copy(on_reader, writer))
 
 
-def findings(url):
-    """What each case finds: `behavior` and `behaviorClose`."""
+def findings(url, cases=None, concurrency=4):
+    """What each case, or each of `cases`, finds: `behavior` and `behaviorClose`."""
     async def run():
+        left_out = None if cases else LEFT_OUT
         try:
-            return await kosoku.run_fuzzingclient(url, exclude_cases=LEFT_OUT, concurrency=4)
+            return await kosoku.run_fuzzingclient(
+                url, cases=cases, exclude_cases=left_out, concurrency=concurrency)
         except kosoku.FailureError as failure:
             # Some case files fail against this echo server itself: what counts is the difference.
             return failure.results
 
     found = {case.case_id: (case.behavior.value, case.behavior_close.value) for case in asyncio.run(run())}
-    assert len(found) == CASES
-    assert sum(behavior == "OK" for behavior, _ in found.values()) > CASES * 3 // 4
+    assert len(found) == (len(cases) if cases else CASES)
     return found
 
 
@@ -102,7 +103,9 @@ def echo():
 
 @pytest.fixture(scope="module")
 def directly(echo):
-    return findings(f"ws://127.0.0.1:{echo.port}/public/echo")
+    found = findings(f"ws://127.0.0.1:{echo.port}/public/echo")
+    assert sum(behavior == "OK" for behavior, _ in found.values()) > CASES * 3 // 4
+    return found
 
 
 def differences(direct, through):
@@ -120,20 +123,32 @@ def differences(direct, through):
     }
 
 
+def compare(echo, directly, url, name, note):
+    """Every case through the gateway finds what it finds directly.
+
+    A case has a time of its own, and the longest of the compressed ones, four at once, take all of it on a
+    small machine, with a gateway and without. One that finds something else is asked once more, alone.
+    """
+    through = findings(url)
+    again = differences(directly, through)
+    note(f"WebSocket cases, {name}: {len(through)}, identical {sum(directly[c] == f for c, f in through.items())}"
+         + (f"; once more, alone: {', '.join(again)}" if again else ""))
+    assert len(again) <= 5, again
+    if again:
+        alone = findings(f"ws://127.0.0.1:{echo.port}/public/echo", list(again), 1)
+        assert differences(alone, findings(url, list(again), 1)) == {}
+
+
 def test_a_public_route_changes_nothing(echo, directly, note):
     with Gateway(echo.url, tls=False) as gateway:
-        through = findings(f"ws://localhost:{gateway.port}/public/echo")
-    note(f"WebSocket cases, public: {len(through)}, identical {sum(directly[c] == f for c, f in through.items())}")
-    assert differences(directly, through) == {}
+        compare(echo, directly, f"ws://localhost:{gateway.port}/public/echo", "public", note)
 
 
 def test_a_route_behind_a_session_over_tls_changes_nothing(echo, directly, emulator, note):
     with Gateway(echo.url, issuer=emulator.issuer, edit=with_page(echo)) as gateway:
         session = sign_in(gateway)
         courier = Courier(gateway, f"Cookie: {session}")
-        through = findings(f"ws://localhost:{courier.port}/private/echo")
-    note(f"WebSocket cases, session: {len(through)}, identical {sum(directly[c] == f for c, f in through.items())}")
-    assert differences(directly, through) == {}
+        compare(echo, directly, f"ws://localhost:{courier.port}/private/echo", "session", note)
 
 
 def with_page(_):
