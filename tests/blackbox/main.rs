@@ -45,17 +45,25 @@ mod leaks;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod mix_up;
 #[cfg(test)]
 mod open_redirects;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod provider_tls;
+#[cfg(test)]
 mod provider_wire;
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]

@@ -3,117 +3,13 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::browser::{ADA, Browser, Errand, GRACE};
+use crate::support::browser::{ADA, Browser, Errand};
 use crate::support::config::Config;
-use crate::support::emulator::LocalPingOne;
 use crate::support::gateway::Gateway;
 use crate::support::html;
-use crate::support::keycloak::Keycloak;
-use crate::support::oidc_provider::OidcProvider;
 use crate::support::provider::{Endpoint, Provider};
-use crate::support::site::{LOGIN, SESSION, Site, certificate};
+use crate::support::site::{LOGIN, Site, certificate};
 use crate::support::upstream::Upstream;
-
-/// Signs in and out again at a provider that isn't ours, and restarts the gateway on the way.
-fn signs_in_and_out(mut gateway: Gateway, upstream: &Upstream, store: &str) {
-    let browser = Browser::new();
-    let page = browser.sign_in(&gateway.url("/a/page?x=1"), ADA);
-    assert_eq!(page.status(), 200, "{}\n{}", page.response.everything(), gateway.logs());
-    assert_eq!(page.target(), "/a/page?x=1");
-    let seen = upstream.only("/a/page");
-    assert_eq!(seen.request.target, "/a/page?x=1");
-    assert!(!seen.header("x-forwarded-user").unwrap_or_default().is_empty(), "sub is always there");
-    assert_eq!(seen.header("x-forwarded-preferred-username"), Some("ada"));
-    let mut groups: Vec<_> = seen.header("x-forwarded-groups").unwrap_or_default().split(',').collect();
-    groups.sort_unstable();
-    assert_eq!(groups, ["finance", "staff"]);
-    assert!(seen.header("x-forwarded-email").is_some_and(|email| email.starts_with("ada")));
-    assert_eq!(seen.header("cookie"), None, "our cookies never reach an upstream");
-
-    gateway.restart();
-    upstream.forget();
-    let again = browser.open(&gateway.url("/a/page"));
-    if store == "cookie" {
-        assert_eq!(again.status, 200, "a sealed session outlives the process");
-        let seen = upstream.only("/a/page");
-        assert_eq!(seen.header("x-forwarded-preferred-username"), Some("ada"));
-    } else {
-        assert_eq!(again.status, 302, "a session in memory doesn't outlive the process");
-        upstream.saw_nothing();
-        browser.sign_in(&gateway.url("/a/page"), ADA);
-    }
-
-    upstream.forget();
-    let out = Errand::typed(&gateway.url("/.vestibule/sign-out")).from(&gateway.url("/a/page"));
-    let mut page = browser.walk(out);
-    if let Some(next) = browser.run_script(&page) {
-        page = next;
-    }
-    assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"));
-    assert_eq!(browser.cookie(&gateway.url("/"), SESSION), None);
-    assert_eq!(browser.open(&gateway.url("/a/page")).status, 302);
-    assert_eq!(upstream.requests_to("/a/page").len(), 0);
-}
-
-#[rstest]
-#[case::memory("memory")]
-#[case::cookie("cookie")]
-fn signs_in_at_the_certified_provider(#[case] store: &str) {
-    let upstream = Upstream::start();
-    let config = Config::new(&json!(null), &upstream);
-    let provider = OidcProvider::start(config.origin());
-    let config = config
-        .set("/providers/idp", provider.entry())
-        .set("/providers/idp/after_sign_out", json!("/public/bye"))
-        .set("/providers/idp/scopes", json!(["openid", "profile", "email", "groups"]))
-        .set("/sessions/store", json!(store));
-    signs_in_and_out(Gateway::start(config), &upstream, store);
-}
-
-#[rstest]
-#[case::memory("memory")]
-#[case::cookie("cookie")]
-fn signs_in_at_the_local_pingone(#[case] store: &str) {
-    let (upstream, pingone) = (Upstream::start(), LocalPingOne::start());
-    let config = Config::new(&pingone.entry(), &upstream)
-        .set("/providers/idp/after_sign_out", json!("/public/bye"))
-        .set("/sessions/store", json!(store));
-    signs_in_and_out(Gateway::start(config), &upstream, store);
-}
-
-#[test]
-fn signs_in_at_keycloak() {
-    let upstream = Upstream::start();
-    let configs = ["memory", "cookie"].map(|store| (store, Config::new(&json!(null), &upstream)));
-    let origins: Vec<_> = configs.iter().map(|(_, config)| config.origin().to_owned()).collect();
-    let origins: Vec<_> = origins.iter().map(String::as_str).collect();
-    let Some(keycloak) = Keycloak::start(&origins) else { return };
-    for (store, config) in configs {
-        let config = config
-            .set("/providers/idp", keycloak.entry())
-            .set("/providers/idp/timeouts/total", json!("10s"))
-            .set("/providers/idp/after_sign_out", json!("/public/bye"))
-            .set("/sessions/store", json!(store));
-        signs_in_and_out(Gateway::start(config), &upstream, store);
-        upstream.forget();
-    }
-}
-
-#[test]
-fn two_people_are_never_mixed_up() {
-    let (upstream, pingone) = (Upstream::start(), LocalPingOne::start());
-    let gateway = Gateway::start(Config::new(&pingone.entry(), &upstream));
-    let (ada, grace) = (Browser::new(), Browser::new());
-    ada.sign_in(&gateway.url("/start"), ADA);
-    grace.sign_in(&gateway.url("/start"), GRACE);
-    for turn in 0..10 {
-        for (browser, name) in [(&ada, "ada"), (&grace, "grace")] {
-            let path = format!("/{turn}/{name}");
-            assert_eq!(browser.open(&gateway.url(&path)).status, 200);
-            assert_eq!(upstream.only(&path).header("x-forwarded-preferred-username"), Some(name));
-        }
-    }
-}
 
 #[test]
 fn asks_for_s256_state_and_nonce_fresh_each_time() {

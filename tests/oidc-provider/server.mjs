@@ -1,15 +1,15 @@
 // A certified OpenID provider (npm oidc-provider) under PingOne's paths, for the black-box tests.
 //
-//   node server.mjs PORT CLIENT_ID CLIENT_SECRET ORIGIN...
+//   node server.mjs PORT CLIENT_ID POSTING_CLIENT_ID CLIENT_SECRET ORIGIN...
 //
 // The issuer is http://127.0.0.1:PORT/ENVIRONMENT/as. Everybody is signed in at once, as
 // `login_hint` or as ada; signing out asks nothing. It prints the issuer once it listens.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
-const [port, clientId, clientSecret, ...origins] = process.argv.slice(2);
+const [port, clientId, postingClientId, clientSecret, ...origins] = process.argv.slice(2);
 if (origins.length === 0) {
-  console.error('usage: node server.mjs PORT CLIENT_ID CLIENT_SECRET ORIGIN...');
+  console.error('usage: node server.mjs PORT CLIENT_ID POSTING_CLIENT_ID CLIENT_SECRET ORIGIN...');
   process.exit(2);
 }
 
@@ -28,16 +28,16 @@ function claims(id) {
 
 const scope = 'openid profile email groups';
 const provider = new Provider(issuer, {
-  clients: [{
-    client_id: clientId,
+  clients: [[clientId, 'client_secret_basic'], [postingClientId, 'client_secret_post']].map(([id, method]) => ({
+    client_id: id,
     client_secret: clientSecret,
     grant_types: ['authorization_code'],
     response_types: ['code'],
     redirect_uris: origins.map((origin) => `${origin}/.vestibule/callback`),
     post_logout_redirect_uris: origins.map((origin) => `${origin}/.vestibule/signed-out`),
-    token_endpoint_auth_method: 'client_secret_basic',
+    token_endpoint_auth_method: method,
     scope,
-  }],
+  })),
   scopes: scope.split(' '),
   claims: {
     openid: ['sub'],
@@ -63,6 +63,9 @@ const provider = new Provider(issuer, {
   interactions: { url: (ctx, interaction) => `${mount}/interaction/${interaction.uid}` },
   async loadExistingGrant(ctx) {
     const { client, session } = ctx.oidc;
+    // Another one would take back the codes of the one before.
+    const known = session.grantIdFor(client.clientId);
+    if (known) return ctx.oidc.provider.Grant.find(known);
     const grant = new ctx.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId });
     grant.addOIDCScope(scope);
     await grant.save();

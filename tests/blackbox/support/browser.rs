@@ -140,6 +140,8 @@ pub(crate) struct Browser {
     tls: Option<Arc<rustls::ClientConfig>>,
     /// Keeps no cookie, whoever sends it.
     refuses_cookies: bool,
+    /// Where redirects are followed no further.
+    stops_before: Option<String>,
 }
 
 impl Browser {
@@ -161,6 +163,11 @@ impl Browser {
         roots.add(certificate).expect("a certificate that can be trusted");
         let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Self { tls: Some(Arc::new(tls)), ..Self::default() }
+    }
+
+    /// The same profile, in a tab whose redirects are followed up to an address that begins like this.
+    pub(crate) fn stopping_before(&self, address: &str) -> Self {
+        Self { stops_before: Some(address.to_owned()), ..self.clone() }
     }
 
     /// The cookies.
@@ -258,7 +265,8 @@ impl Browser {
         self.send(&Errand::typed(url))
     }
 
-    /// Sends a request and follows redirects to their end.
+    /// Sends a request and follows redirects to their end, or up to where this tab stops: then the page is the
+    /// last redirect, and its address the one that it leads to.
     pub(crate) fn walk(&self, errand: Errand) -> Page {
         let (mut errand, mut trail) = (errand, Vec::new());
         loop {
@@ -269,6 +277,9 @@ impl Browser {
                 return Page { url: errand.url, response, trail };
             }
             errand = next(errand, &response);
+            if self.stops_before.as_deref().is_some_and(|end| errand.url.as_str().starts_with(end)) {
+                return Page { url: errand.url, response, trail };
+            }
         }
     }
 
@@ -316,7 +327,7 @@ impl Browser {
     pub(crate) fn run_script(&self, page: &Page) -> Option<Page> {
         let text = page.response.text();
         let form = html::forms(&text).into_iter().find(Form::is_hidden)?;
-        text.contains("submit()").then(|| self.submit(page, &form))
+        text.contains("submit()").then(|| self.submit(page, &form.without_buttons()))
     }
 }
 

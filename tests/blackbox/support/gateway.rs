@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
 use vestibule::clock::Stopwatch;
 
 use super::config::Config;
@@ -179,6 +180,19 @@ impl Gateway {
     /// What it logged so far (stderr).
     pub(crate) fn logs(&self) -> String {
         self.process.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why this answer was given: path and reason, by its line in the access log (JSON).
+    #[track_caller]
+    pub(crate) fn reason(&self, answer: &Response) -> (String, String) {
+        let id = answer.fields.text("x-request-id").to_owned();
+        super::eventually(&format!("a line about {id} in the access log"), || {
+            let log = self.access_log();
+            let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = lines.find(|line| line["request_id"] == id)?;
+            let text = |name: &str| line[name].as_str().map(str::to_owned);
+            Some((text("path")?, text("reason")?))
+        })
     }
 
     /// Its access log so far (stdout).

@@ -20,6 +20,12 @@ impl Form {
         self.fields.iter().all(|(_, kind, _)| matches!(kind.as_str(), "hidden" | "submit"))
     }
 
+    /// Without its buttons, which a script that submits it doesn't press.
+    pub(crate) fn without_buttons(mut self) -> Self {
+        self.fields.retain(|(_, kind, _)| kind != "submit");
+        self
+    }
+
     /// Writes a value into a field, adding it when it isn't there.
     pub(crate) fn fill(&mut self, name: &str, value: &str) {
         match self.fields.iter_mut().find(|(n, _, _)| n == name) {
@@ -56,7 +62,7 @@ pub(crate) fn forms(page: &str) -> Vec<Form> {
             "input" | "button" if open => {
                 let Some(field) = attribute(&attributes, "name") else { continue };
                 let usual = if name == "button" { "submit" } else { "text" };
-                let kind = attribute(&attributes, "type").unwrap_or(usual.to_owned());
+                let kind = attribute(&attributes, "type").unwrap_or(usual.to_owned()).to_ascii_lowercase();
                 let value = attribute(&attributes, "value").unwrap_or_default();
                 if let Some(form) = forms.last_mut() {
                     form.fields.push((field, kind, value));

@@ -239,7 +239,7 @@ fn a_response_fault_changes_its_parameter(
 #[test]
 fn the_certified_provider_signs_in_and_out_without_asking() {
     let origin = "http://127.0.0.1:9";
-    let provider = OidcProvider::start(origin);
+    let provider = OidcProvider::start(&[origin]);
     let entry = provider.entry();
     let issuer = entry["issuer"].as_str().unwrap();
     assert!(issuer.ends_with("/as"));

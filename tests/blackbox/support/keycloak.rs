@@ -13,7 +13,7 @@ use vestibule::clock::Stopwatch;
 
 use super::browser::{ADA, GRACE, User};
 use super::listener::free_port;
-use super::provider::{CLIENT_ID, CLIENT_SECRET, entry};
+use super::provider::{CLIENT_ID, CLIENT_SECRET, POSTING_CLIENT_ID, entry};
 
 const VERSION: &str = "26.7.3";
 /// What Maven Central says of the archive of this version.
@@ -105,14 +105,9 @@ fn realm(name: &str, origins: &[&str]) -> Value {
             "credentials": [{ "type": "password", "value": user.password, "temporary": false }],
         })
     };
-    json!({
-        "realm": name,
-        "enabled": true,
-        "sslRequired": "none",
-        "groups": [{ "name": "staff" }, { "name": "finance" }],
-        "users": [person(ADA, &["staff", "finance"]), person(GRACE, &["staff"])],
-        "clients": [{
-            "clientId": CLIENT_ID,
+    let client = |id: &str| {
+        json!({
+            "clientId": id,
             "secret": CLIENT_SECRET,
             "enabled": true,
             "standardFlowEnabled": true,
@@ -127,7 +122,15 @@ fn realm(name: &str, origins: &[&str]) -> Value {
                     "access.token.claim": "false", "userinfo.token.claim": "true",
                 },
             }],
-        }],
+        })
+    };
+    json!({
+        "realm": name,
+        "enabled": true,
+        "sslRequired": "none",
+        "groups": [{ "name": "staff" }, { "name": "finance" }],
+        "users": [person(ADA, &["staff", "finance"]), person(GRACE, &["staff"])],
+        "clients": [client(CLIENT_ID), client(POSTING_CLIENT_ID)],
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 
 use super::listener::free_port;
-use super::provider::{CLIENT_ID, CLIENT_SECRET, entry};
+use super::provider::{CLIENT_ID, CLIENT_SECRET, POSTING_CLIENT_ID, entry};
 
 /// The running provider; it ends when dropped.
 pub(crate) struct OidcProvider {
@@ -18,8 +18,8 @@ pub(crate) struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// Starts it for a client at this origin. Everybody is signed in at once as `ada`.
-    pub(crate) fn start(origin: &str) -> Self {
+    /// Starts it for clients at these origins. Everybody is signed in at once, as `login_hint` or as `ada`.
+    pub(crate) fn start(origins: &[&str]) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc-provider");
         assert!(
             folder.join("node_modules").exists(),
@@ -27,7 +27,8 @@ impl OidcProvider {
         );
         let mut child = Command::new("node")
             .arg(folder.join("server.mjs"))
-            .args([&free_port().to_string(), CLIENT_ID, CLIENT_SECRET, origin])
+            .args([&free_port().to_string(), CLIENT_ID, POSTING_CLIENT_ID, CLIENT_SECRET])
+            .args(origins)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

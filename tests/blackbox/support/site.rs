@@ -1,6 +1,6 @@
 //! A provider, an upstream and a gateway between them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::browser::{Browser, Errand, Page};
 use super::config::Config;
@@ -167,14 +167,7 @@ impl Site {
     /// Why this answer was given: path and reason, by its line in the access log (JSON).
     #[track_caller]
     pub(crate) fn reason(&self, answer: &super::message::Response) -> (String, String) {
-        let id = answer.fields.text("x-request-id").to_owned();
-        super::eventually(&format!("a line about {id} in the access log"), || {
-            let log = self.gateway.access_log();
-            let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let line = lines.find(|line| line["request_id"] == id)?;
-            let text = |name: &str| line[name].as_str().map(str::to_owned);
-            Some((text("path")?, text("reason")?))
-        })
+        self.gateway.reason(answer)
     }
 
     /// Asserts the reason of an answer of the callback.

@@ -28,6 +28,14 @@ pub(crate) enum Fault {
     ExpWithinSkew,
     NonceInvalid,
     NonceMissing,
+    /// No `auth_time`.
+    AuthTimeMissing,
+    /// Signed in ten minutes ago, says `auth_time`.
+    AuthTimeOld,
+    /// Signed in a minute and a half ago.
+    AuthTimeWithinSkew,
+    /// Signing in is ten minutes away, says `auth_time`.
+    AuthTimeFuture,
     AtHashWrong,
     /// Not sent, as the code flow allows: accept.
     AtHashMissing,

@@ -100,6 +100,10 @@ fn payload(state: &State, grant: &Grant, access_token: &str) -> String {
         Fault::ExpWithinSkew => put("exp", json!(now - 30)),
         Fault::NonceInvalid => put("nonce", json!("another-nonce")),
         Fault::NonceMissing => put("nonce", json!(null)),
+        Fault::AuthTimeMissing => put("auth_time", json!(null)),
+        Fault::AuthTimeOld => put("auth_time", json!(now - 600)),
+        Fault::AuthTimeWithinSkew => put("auth_time", json!(now - 90)),
+        Fault::AuthTimeFuture => put("auth_time", json!(now + 600)),
         Fault::AtHashWrong => put("at_hash", json!(jwt::at_hash("another token"))),
         _ => {}
     }

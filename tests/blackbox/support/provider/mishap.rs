@@ -1,7 +1,6 @@
 //! What can go wrong with an answer on its way, whatever is in it: one name each.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -56,7 +55,7 @@ const PACKED: [u8; 22] =
 
 impl Mishap {
     /// Sends what becomes of a good answer. Whether the connection goes on.
-    pub(super) fn send(self, out: &mut TcpStream, good: &[u8], elsewhere: &str) -> bool {
+    pub(super) fn send(self, out: &mut impl Write, good: &[u8], elsewhere: &str) -> bool {
         let head_ends = good.windows(4).position(|four| four == b"\r\n\r\n").map_or(good.len(), |at| at + 4);
         let body = good.get(head_ends..).unwrap_or_default();
         let json = |body: &[u8]| reply(200, "Content-Type: application/json\r\n", body.len(), body);

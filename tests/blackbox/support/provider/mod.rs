@@ -10,10 +10,13 @@ mod id_token;
 mod mishap;
 
 use std::collections::HashMap;
-use std::io::{BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Map, Value, json};
 
 pub(crate) use fault::Fault;
@@ -25,7 +28,9 @@ use super::message::read_request;
 
 /// The client's id.
 pub(crate) const CLIENT_ID: &str = "vestibule-tests";
-/// The client's secret: unreserved characters and two that client_secret_basic must encode.
+/// The id of a client that proves itself in the body (`client_secret_post`), where a provider has one way for each.
+pub(crate) const POSTING_CLIENT_ID: &str = "vestibule-tests-posting";
+/// The secret of both: unreserved characters and two that client_secret_basic must encode.
 pub(crate) const CLIENT_SECRET: &str = "a secret/with=signs-0123456789-abcdef";
 
 /// The endpoints that are counted.
@@ -58,6 +63,10 @@ struct Grant {
 
 struct State {
     issuer: String,
+    /// How it speaks TLS, if it does.
+    tls: Option<Arc<ServerConfig>>,
+    /// Those over TLS, as long as they may be kept.
+    connections: Vec<TcpStream>,
     fault: Fault,
     mishap: Option<(Endpoint, Mishap)>,
     claims: Map<String, Value>,
@@ -84,7 +93,6 @@ fn lock(state: &Shared) -> MutexGuard<'_, State> {
 /// The provider; it stops when dropped.
 pub(crate) struct Provider {
     state: Shared,
-    port: u16,
     _listener: Listener,
 }
 
@@ -96,8 +104,20 @@ impl Provider {
 
     /// The same on this port.
     pub(crate) fn start_at(port: u16) -> Self {
+        Self::serving(port, format!("http://127.0.0.1:{port}"), None)
+    }
+
+    /// The same over TLS, as `https://localhost:PORT`, with this certificate and its key (PEM).
+    pub(crate) fn over_tls(certificate: &str, key: &str) -> Self {
+        let port = free_port();
+        Self::serving(port, format!("https://localhost:{port}"), Some(speaking_tls(certificate, key)))
+    }
+
+    fn serving(port: u16, issuer: String, tls: Option<Arc<ServerConfig>>) -> Self {
         let state = Arc::new(Mutex::new(State {
-            issuer: format!("http://127.0.0.1:{port}"),
+            issuer,
+            tls,
+            connections: Vec::new(),
             fault: Fault::None,
             mishap: None,
             claims: ordinary_claims(),
@@ -113,8 +133,22 @@ impl Provider {
             secrets: vec![CLIENT_SECRET.to_owned()],
         }));
         let shared = Arc::clone(&state);
-        let listener = Listener::start_at(port, move |stream, _| serve(&stream, &shared));
-        Self { state, port, _listener: listener }
+        let listener = Listener::start_at(port, move |stream, _| accept(stream, &shared));
+        Self { state, _listener: listener }
+    }
+
+    /// Presents this certificate (PEM) from now on, on new connections; there are no others.
+    pub(crate) fn present(&self, certificate: &str, key: &str) {
+        let mut state = lock(&self.state);
+        state.tls = Some(speaking_tls(certificate, key));
+        for connection in state.connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Speaks no TLS any more, where the client expects it.
+    pub(crate) fn drop_tls(&self) {
+        lock(&self.state).tls = None;
     }
 
     /// The same with a fault from the start.
@@ -131,7 +165,7 @@ impl Provider {
 
     /// The issuer.
     pub(crate) fn issuer(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        lock(&self.state).issuer.clone()
     }
 
     /// From now on this mistake is made.
@@ -227,8 +261,22 @@ fn ordinary_claims() -> Map<String, Value> {
     claims.as_object().cloned().unwrap_or_default()
 }
 
-fn serve(stream: &TcpStream, state: &Shared) {
-    let Ok(mut out) = stream.try_clone() else { return };
+fn speaking_tls(certificate: &str, key: &str) -> Arc<ServerConfig> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a PEM certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a PEM key");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+    Arc::new(config.expect("a certificate and its key"))
+}
+
+fn accept(stream: TcpStream, state: &Shared) {
+    let Some(tls) = lock(state).tls.clone() else { return serve(stream, state) };
+    let (Ok(kept), Ok(connection)) = (stream.try_clone(), ServerConnection::new(tls)) else { return };
+    lock(state).connections.push(kept);
+    serve(StreamOwned::new(connection, stream), state);
+}
+
+fn serve(stream: impl Read + Write, state: &Shared) {
     let mut reader = BufReader::new(stream);
     while let Ok(Some(request)) = read_request(&mut reader) {
         let Some(answer) = endpoints::answer(&request, state) else { return };
@@ -238,9 +286,10 @@ fn serve(stream: &TcpStream, state: &Shared) {
             let mishap = state.mishap.filter(|(at, _)| endpoint == Some(*at)).map(|(_, mishap)| mishap);
             (mishap, format!("{}/planted", state.issuer))
         };
+        let out = reader.get_mut();
         let goes_on = match mishap {
-            Some(mishap) => mishap.send(&mut out, &answer, &elsewhere),
-            None => out.write_all(&answer).is_ok(),
+            Some(mishap) => mishap.send(out, &answer, &elsewhere),
+            None => out.write_all(&answer).and_then(|()| out.flush()).is_ok(),
         };
         if !goes_on {
             return;
