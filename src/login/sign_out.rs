@@ -49,27 +49,50 @@ pub fn intent(method: &Method, headers: &HeaderMap, origin: &Origin) -> Intent {
     if meant && chosen { Intent::Meant } else { Intent::Unsure }
 }
 
+/// What is left of a sign-out while the browser is at a provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Onward {
+    /// Where it ends; a page of ours with none.
+    pub return_to: Option<ReturnTo>,
+    /// The providers that are still to be visited, the next one first.
+    pub stops: Vec<Stop>,
+}
+
+/// A provider at which somebody is still signed in. Its ID token is not kept for it: a `state` has its limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The provider.
+    #[serde(rename = "p")]
+    pub provider: String,
+    /// `sub`, which it may take for a `logout_hint`.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    n: Vec<Stop>,
 }
 
-/// Seals where to go after the provider's sign-out (nowhere, or there), as its `state`
+/// Seals what is left of the sign-out, as the provider's `state`
 /// ([RP-Initiated Logout 1.0 §2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
 #[must_use]
-pub fn seal_state(return_to: Option<&ReturnTo>, origin: &Origin, keyring: &Keyring) -> String {
-    let plain = serde_json::to_vec(&Sealed { r: return_to.map(|target| target.as_str().to_owned()) })
-        .unwrap_or_default();
+pub fn seal_state(onward: &Onward, origin: &Origin, keyring: &Keyring) -> String {
+    let return_to = onward.return_to.as_ref().map(|target| target.as_str().to_owned());
+    let plain = serde_json::to_vec(&Sealed { r: return_to, n: onward.stops.clone() }).unwrap_or_default();
     keyring.seal(binding(&origin.to_string()), &plain)
 }
 
 /// Opens a `state` that came back; nothing is trusted for anything when it doesn't open.
 #[must_use]
-pub fn open_state(text: &str, origin: &Origin, own: &[&str], keyring: &Keyring) -> Option<ReturnTo> {
+pub fn open_state(text: &str, origin: &Origin, own: &[&str], keyring: &Keyring) -> Option<Onward> {
     let plain = keyring.open(binding(&origin.to_string()), text).ok()?;
     let sealed: Sealed = serde_json::from_slice(&plain).ok()?;
-    ReturnTo::parse(&sealed.r?, origin, own).ok()
+    let return_to = sealed.r.and_then(|text| ReturnTo::parse(&text, origin, own).ok());
+    Some(Onward { return_to, stops: sealed.n })
 }
 
 fn binding(origin: &str) -> Binding<'_> {
@@ -119,15 +142,26 @@ mod tests {
     }
 
     #[test]
-    fn a_state_leads_back_at_its_own_origin_alone_and_to_no_own_endpoint() {
+    fn a_state_leads_on_at_its_own_origin_alone_and_to_no_own_endpoint() {
         let keyring = Keyring::new(&[MasterKey::random()]).unwrap();
         let origin = Origin::parse("https://app.test").unwrap();
         let target = ReturnTo::parse("/bye?x=1", &origin, &[]).unwrap();
-        let sealed = seal_state(Some(&target), &origin, &keyring);
-        assert_eq!(open_state(&sealed, &origin, &["/.vestibule"], &keyring), Some(target));
-        assert_eq!(open_state(&sealed, &origin, &["/bye"], &keyring), None);
+        let stop = |provider: &str, sub: Option<&str>| Stop {
+            provider: provider.to_owned(),
+            sub: sub.map(str::to_owned),
+        };
+        let onward = Onward {
+            return_to: Some(target),
+            stops: vec![stop("partners", Some("ann")), stop("guests", None)],
+        };
+        let sealed = seal_state(&onward, &origin, &keyring);
+        assert_eq!(open_state(&sealed, &origin, &["/.vestibule"], &keyring), Some(onward.clone()));
+        let nowhere = Onward { return_to: None, ..onward };
+        assert_eq!(open_state(&sealed, &origin, &["/bye"], &keyring), Some(nowhere));
         let there = Origin::parse("https://other.test").unwrap();
         assert_eq!(open_state(&sealed, &there, &[], &keyring), None);
-        assert_eq!(open_state(&seal_state(None, &origin, &keyring), &origin, &[], &keyring), None);
+        let nothing = Onward::default();
+        let sealed = seal_state(&nothing, &origin, &keyring);
+        assert_eq!(open_state(&sealed, &origin, &[], &keyring), Some(nothing));
     }
 }

@@ -8,8 +8,8 @@ use url::Url;
 use crate::support::browser::{Browser, Errand};
 use crate::support::config::Config;
 use crate::support::gateway::Gateway;
-use crate::support::message::Response;
-use crate::support::provider::{Endpoint, Fault, Provider};
+use crate::support::message::{Response, value};
+use crate::support::provider::{CLIENT_ID, Endpoint, Fault, Provider};
 use crate::support::site::never_given_a_session;
 use crate::support::upstream::Upstream;
 
@@ -27,7 +27,11 @@ impl Site {
     }
 
     fn with(edit: impl FnOnce(Config) -> Config) -> Self {
-        let (idp, partners, upstream) = (Provider::start(), Provider::start(), Upstream::start());
+        Self::around(Provider::start(), edit)
+    }
+
+    fn around(idp: Provider, edit: impl FnOnce(Config) -> Config) -> Self {
+        let (partners, upstream) = (Provider::start(), Upstream::start());
         let config =
             Config::new(&idp.entry(), &upstream).set("/providers/partners", partners.entry()).route(json!({
                 "id": "partners", "match": { "path": "/partners" },
@@ -158,6 +162,39 @@ fn one_sign_out_ends_the_sessions_of_both() {
         assert_eq!(browser.send(&Errand::fetch(&site.gateway.url(page))).status, 401, "{page}");
     }
     site.upstream.saw_nothing();
+}
+
+#[rstest]
+#[case::of_both("browser", Fault::None, [1, 1])]
+#[case::not_of_one_that_is_left_alone("local", Fault::None, [1, 0])]
+#[case::not_of_one_that_has_none("browser", Fault::NoEndSession, [0, 1])]
+fn a_sign_out_is_one_at_every_provider(#[case] there: &str, #[case] here: Fault, #[case] calls: [usize; 2]) {
+    let site =
+        Site::around(Provider::with(here), |config| config.set("/providers/partners/sign_out", json!(there)));
+    let browser = Browser::new();
+    for page in ["/page", "/partners/page"] {
+        assert_eq!(browser.visit(&site.gateway.url(page)).status(), 200);
+    }
+    let form = Errand::post(
+        &site.gateway.url("/.vestibule/sign-out"),
+        "return_to=%2Fpublic%2Fbye",
+        &site.gateway.url("/page"),
+    );
+    let page = browser.walk(form);
+    assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"), "{:?}", page.trail);
+    assert_eq!([&site.idp, &site.partners].map(|provider| provider.calls(Endpoint::EndSession)), calls);
+    let back = site.gateway.url("/.vestibule/signed-out");
+    for asked in [&site.idp, &site.partners].into_iter().flat_map(Provider::sign_outs) {
+        assert_eq!(value(&asked, "post_logout_redirect_uri"), back);
+        assert_eq!(value(&asked, "client_id"), CLIENT_ID);
+    }
+    // The first is told by an ID token whose session it is, those behind it by name.
+    let named = |provider: &Provider| value(&provider.sign_outs().concat(), "logout_hint").to_owned();
+    let hinted = |provider: &Provider| !value(&provider.sign_outs().concat(), "id_token_hint").is_empty();
+    if calls == [1, 1] {
+        assert!(hinted(&site.idp) && !hinted(&site.partners));
+        assert_eq!((named(&site.idp), named(&site.partners)), (String::new(), "ada".to_owned()));
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@ use super::super::client_kind::loads_ahead;
 use super::super::{Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use super::sign_in::location;
+use crate::identity::ProviderName;
 use crate::login::return_to::ReturnTo;
-use crate::login::sign_out::{self, Intent};
+use crate::login::sign_out::{self, Intent, Onward, Stop};
 use crate::login::{SignIn, loop_guard};
 use crate::oidc::SignOut;
 use crate::pages::{Page, Problem};
@@ -42,7 +43,7 @@ impl Gateway {
             }
         }
         let mut cookies = OwedCookies::none();
-        let mut ended: Option<(&Arc<SignIn>, Arc<Live>)> = None;
+        let mut ended: Vec<(&Arc<SignIn>, Arc<Live>)> = Vec::new();
         for sign_in in &origin.sign_ins {
             let presented = cookie::presented(&inbound.parts.headers, &sign_in.scope);
             if presented == Presented::Nothing {
@@ -58,7 +59,9 @@ impl Gateway {
                 };
                 match found {
                     Ok(Some(live)) => {
-                        ended.get_or_insert((sign_in, live));
+                        if ended.last().is_none_or(|(known, _)| !Arc::ptr_eq(known, sign_in)) {
+                            ended.push((sign_in, live));
+                        }
                     }
                     Ok(None) => {}
                     // The cookie stays too: a sign-out that didn't happen must not look done.
@@ -68,10 +71,7 @@ impl Gateway {
             cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
             cookies.extend(loop_guard::forget(sign_in, &inbound.parts.headers));
         }
-        let to = match &ended {
-            Some((sign_in, live)) => self.leave(origin, sign_in, live, wanted),
-            None => wanted.map_or_else(|| self.signed_out_address(), |wanted| wanted.as_str().to_owned()),
-        };
+        let to = self.leave(origin, &ended, wanted);
         Reply::redirect(StatusCode::SEE_OTHER, location(&to), "signed_out").cookies(cookies)
     }
 
@@ -90,33 +90,52 @@ impl Gateway {
         Ok(())
     }
 
-    /// Where the browser goes now that its session is gone: over the provider, if it has a sign-out
-    /// ([RP-Initiated Logout 1.0](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)).
+    /// Where the browser goes now that its sessions are gone: over the providers that have a sign-out
+    /// ([RP-Initiated Logout 1.0](https://openid.net/specs/openid-connect-rpinitiated-1_0.html)), one after
+    /// the other.
     fn leave(
         &self,
         origin: &ServedOrigin,
-        sign_in: &SignIn,
-        live: &Live,
+        ended: &[(&Arc<SignIn>, Arc<Live>)],
         wanted: Option<ReturnTo>,
     ) -> String {
-        let after = wanted.or_else(|| self.after_sign_out(origin, sign_in));
-        let provider = &sign_in.provider;
-        let over_provider = match provider.config().sign_out {
-            SignOut::Local => None,
-            SignOut::Browser => provider.metadata().and_then(|metadata| {
-                let state = sign_out::seal_state(after.as_ref(), &origin.origin, &self.keyring);
-                let back = format!("{}{}", origin.text, self.signed_out_address());
-                let session = live.session();
-                let hint = session.id_token.as_deref();
-                let logout_hint = if hint.is_none() { live.identity().sub() } else { None };
-                provider.end_session_url(&metadata, hint, logout_hint, &back, &state)
-            }),
+        let return_to =
+            wanted.or_else(|| ended.first().and_then(|(sign_in, _)| self.after_sign_out(origin, sign_in)));
+        let stops = ended.iter().map(|(sign_in, live)| Stop {
+            provider: sign_in.scope.provider.as_str().to_owned(),
+            sub: live.identity().sub().map(str::to_owned),
+        });
+        let hint = |stop: &Stop| {
+            let of = ended.iter().find(|(sign_in, _)| sign_in.scope.provider.as_str() == stop.provider);
+            of.and_then(|(_, live)| live.session().id_token.as_deref())
         };
-        match (over_provider, after) {
-            (Some(provider), _) => provider.into(),
-            (None, Some(after)) => after.as_str().to_owned(),
-            (None, None) => self.signed_out_address(),
+        self.go_on(origin, Onward { return_to, stops: stops.collect() }, hint)
+    }
+
+    /// The next provider's sign-out, or the end of the way.
+    fn go_on<'a>(
+        &self,
+        origin: &ServedOrigin,
+        mut onward: Onward,
+        id_token_hint: impl Fn(&Stop) -> Option<&'a str>,
+    ) -> String {
+        while !onward.stops.is_empty() {
+            let stop = onward.stops.remove(0);
+            let Ok(name) = ProviderName::parse(&stop.provider) else { continue };
+            let Some(provider) = origin.sign_in(&name).map(|sign_in| &sign_in.provider) else { continue };
+            let Some(metadata) = provider.metadata() else { continue };
+            if provider.config().sign_out == SignOut::Local {
+                continue;
+            }
+            let state = sign_out::seal_state(&onward, &origin.origin, &self.keyring);
+            let back = format!("{}{}", origin.text, self.signed_out_address());
+            let hint = id_token_hint(&stop);
+            let logout_hint = if hint.is_none() { stop.sub.as_deref() } else { None };
+            if let Some(url) = provider.end_session_url(&metadata, hint, logout_hint, &back, &state) {
+                return url.into();
+            }
         }
+        onward.return_to.map_or_else(|| self.signed_out_address(), |target| target.as_str().to_owned())
     }
 
     /// `after_sign_out`. The front page it is by default would sign the person in again at once where
@@ -135,15 +154,18 @@ impl Gateway {
         format!("{}/signed-out", self.paths.prefix)
     }
 
-    /// Where the provider returns to. A `state` that isn't ours is trusted for nothing: the sign-out
-    /// stands, and a page says so.
+    /// Where a provider returns to: on to the next one, or to the end. A `state` that isn't ours is trusted
+    /// for nothing: the sign-out stands, and a page says so.
     pub(super) fn signed_out(&self, inbound: &Inbound<'_>, origin: &Arc<ServedOrigin>) -> Reply {
-        let target = Parameters::of(inbound).ok().and_then(|parameters| {
+        let onward = Parameters::of(inbound).ok().and_then(|parameters| {
             sign_out::open_state(parameters.one("state")?, &origin.origin, &self.own_paths(), &self.keyring)
         });
-        match target {
-            Some(target) => Reply::redirect(StatusCode::SEE_OTHER, target.location(), "signed_out"),
-            None => self.show(inbound, &Page::SignedOut(Some("/"))),
+        match onward {
+            Some(onward) if onward != Onward::default() => {
+                let to = self.go_on(origin, onward, |_| None);
+                Reply::redirect(StatusCode::SEE_OTHER, location(&to), "signed_out")
+            }
+            _ => self.show(inbound, &Page::SignedOut(Some("/"))),
         }
     }
 }
