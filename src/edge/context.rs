@@ -12,7 +12,7 @@ use super::slow_stream::SlowStreamWatch;
 use super::traffic::InFlight;
 use super::traits::Traits;
 use super::upstream_clock::Exchange;
-use super::wire::Connection;
+use super::wire::{Connection, UnderWay};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::gateway::{Answer, Forward};
 use crate::route::Route;
@@ -56,6 +56,8 @@ pub struct Context {
     pub(super) slow_stream: Option<SlowStreamWatch>,
     /// The client's HTTP/1 connection.
     pub(super) connection: Option<Arc<Connection>>,
+    /// Counts it on an HTTP/2 connection.
+    pub(super) under_way: Option<UnderWay>,
     pub(super) opening: Option<HeldOpening>,
     pub(super) body_received: u64,
     pub(super) upgraded: bool,
@@ -86,6 +88,7 @@ impl Context {
             exchange: None,
             slow_stream: None,
             connection: None,
+            under_way: None,
             opening: None,
             body_received: 0,
             upgraded: false,

@@ -41,6 +41,9 @@ impl Edge {
         let (problem, reason) = match fault.map_or_else(|| meaning(error), Meaning::of) {
             Meaning::ClientGone => {
                 ctx.reason = "client_gone";
+                if let Some(under_way) = &mut ctx.under_way {
+                    under_way.taken_back();
+                }
                 return FailToProxy { error_code: 0, can_reuse_downstream: false };
             }
             Meaning::Client(problem) => (problem, problem.reason()),

@@ -58,6 +58,7 @@ use connection::ConnectionLimits;
 use context::{Context, Progress};
 use hygiene::ManagedNames;
 use opening::HeldOpening;
+use reset::Distrusted;
 use slow_stream::SlowStreamWatch;
 use traits::{Trait, Traits};
 use upstream_clock::{Exchange, Standing, UpstreamClock};
@@ -146,6 +147,7 @@ pub struct Edge {
     access_log: Arc<AccessLog>,
     traffic: Arc<Traffic>,
     upstream_clock: Arc<UpstreamClock>,
+    distrusted: Distrusted,
 }
 
 impl Edge {
@@ -165,7 +167,8 @@ impl Edge {
             .cloned()
             .chain(standard.headers.into_iter().map(|mapped| mapped.name));
         let (managed, upstream_clock) = (ManagedNames::new(managed), UpstreamClock::new());
-        Self { gateway, limits, trusted_proxies, managed, access_log, traffic, upstream_clock }
+        let distrusted = Distrusted::default();
+        Self { gateway, limits, trusted_proxies, managed, access_log, traffic, upstream_clock, distrusted }
     }
 }
 
@@ -226,6 +229,8 @@ impl ProxyHttp for Edge {
         down: &mut Downstream,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
+        // Deciding takes time, and so does each attempt before this one.
+        reset::check(down)?;
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         let mut peer = peer::of(&forward.route.upstream, down.req_header().version, ctx.traits)?;
         ctx.opening = ctx.traits.have(Trait::WebSocket).then(|| HeldOpening::prepare(&mut peer));

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::forwarded::{self, Client};
 use super::traits::{Trait, Traits};
 use super::wire::RequestLine;
-use super::{Edge, hygiene, is_refused_method, reset};
+use super::{Edge, hygiene, is_refused_method};
 use crate::gateway::{Inbound, Outcome, ServedOrigin};
 use crate::pages::Problem;
 use crate::route::origin::{Authority, Host, Scheme};
@@ -55,7 +55,9 @@ impl Edge {
                 return Ok(refusal);
             }
         };
-        reset::check(down)?;
+        if down.req_header().version == Version::HTTP_2 {
+            self.still_wanted(down, ctx, &read.client).await?;
+        }
         let mut body = Bytes::new();
         if self.gateway.wants_body(&inbound(down.req_header(), &read, ctx, Bytes::new())) {
             body = match Box::pin(own_body(down)).await? {

@@ -4,7 +4,10 @@ use http::header::{ACCEPT, ORIGIN, REFERER};
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
+use super::attempt::LIFETIME;
 use super::return_to::ReturnTo;
+use crate::clock::Timestamp;
+use crate::identity::ProviderName;
 use crate::route::origin::Origin;
 use crate::seal::{Binding, Keyring, Purpose};
 
@@ -63,8 +66,8 @@ pub struct Onward {
 pub struct Stop {
     /// The provider.
     #[serde(rename = "p")]
-    pub provider: String,
-    /// `sub`, which it may take for a `logout_hint`.
+    pub provider: ProviderName,
+    /// `sub`, for a `logout_hint`.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
 }
@@ -75,24 +78,33 @@ struct Sealed {
     r: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     n: Vec<Stop>,
+    t: Timestamp,
 }
 
 /// Seals what is left of the sign-out, as the provider's `state`
 /// ([RP-Initiated Logout 1.0 §2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
 #[must_use]
-pub fn seal_state(onward: &Onward, origin: &Origin, keyring: &Keyring) -> String {
+pub fn seal_state(onward: &Onward, origin: &Origin, keyring: &Keyring, now: Timestamp) -> String {
     let return_to = onward.return_to.as_ref().map(|target| target.as_str().to_owned());
-    let plain = serde_json::to_vec(&Sealed { r: return_to, n: onward.stops.clone() }).unwrap_or_default();
-    keyring.seal(binding(&origin.to_string()), &plain)
+    let sealed = Sealed { r: return_to, n: onward.stops.clone(), t: now };
+    keyring.seal(binding(&origin.to_string()), &serde_json::to_vec(&sealed).unwrap_or_default())
 }
 
-/// Opens a `state` that came back; nothing is trusted for anything when it doesn't open.
+/// Opens a `state` that came back; nothing is trusted for anything when it doesn't open. One that is older than
+/// a login may be, out of a browser's history, leads to no provider any more.
 #[must_use]
-pub fn open_state(text: &str, origin: &Origin, own: &[&str], keyring: &Keyring) -> Option<Onward> {
+pub fn open_state(
+    text: &str,
+    origin: &Origin,
+    own: &[&str],
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Option<Onward> {
     let plain = keyring.open(binding(&origin.to_string()), text).ok()?;
     let sealed: Sealed = serde_json::from_slice(&plain).ok()?;
     let return_to = sealed.r.and_then(|text| ReturnTo::parse(&text, origin, own).ok());
-    Some(Onward { return_to, stops: sealed.n })
+    let stops = if now.since(sealed.t) > LIFETIME { Vec::new() } else { sealed.n };
+    Some(Onward { return_to, stops })
 }
 
 fn binding(origin: &str) -> Binding<'_> {
@@ -101,6 +113,8 @@ fn binding(origin: &str) -> Binding<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
     use rstest::rstest;
 
@@ -144,24 +158,28 @@ mod tests {
     #[test]
     fn a_state_leads_on_at_its_own_origin_alone_and_to_no_own_endpoint() {
         let keyring = Keyring::new(&[MasterKey::random()]).unwrap();
-        let origin = Origin::parse("https://app.test").unwrap();
+        let (origin, now) = (Origin::parse("https://app.test").unwrap(), Timestamp::from_secs(1_800_000_000));
         let target = ReturnTo::parse("/bye?x=1", &origin, &[]).unwrap();
         let stop = |provider: &str, sub: Option<&str>| Stop {
-            provider: provider.to_owned(),
+            provider: ProviderName::parse(provider).unwrap(),
             sub: sub.map(str::to_owned),
         };
         let onward = Onward {
             return_to: Some(target),
             stops: vec![stop("partners", Some("ann")), stop("guests", None)],
         };
-        let sealed = seal_state(&onward, &origin, &keyring);
-        assert_eq!(open_state(&sealed, &origin, &["/.vestibule"], &keyring), Some(onward.clone()));
-        let nowhere = Onward { return_to: None, ..onward };
-        assert_eq!(open_state(&sealed, &origin, &["/bye"], &keyring), Some(nowhere));
+        let sealed = seal_state(&onward, &origin, &keyring, now);
+        let open =
+            |own: &[&str], after: Duration| open_state(&sealed, &origin, own, &keyring, now.plus(after));
+        assert_eq!(open(&["/.vestibule"], LIFETIME), Some(onward.clone()));
+        let nowhere = Onward { return_to: None, ..onward.clone() };
+        assert_eq!(open(&["/bye"], Duration::ZERO), Some(nowhere));
+        let late = Onward { stops: Vec::new(), ..onward };
+        assert_eq!(open(&[], LIFETIME + Duration::from_millis(1)), Some(late));
         let there = Origin::parse("https://other.test").unwrap();
-        assert_eq!(open_state(&sealed, &there, &[], &keyring), None);
+        assert_eq!(open_state(&sealed, &there, &[], &keyring, now), None);
         let nothing = Onward::default();
-        let sealed = seal_state(&nothing, &origin, &keyring);
-        assert_eq!(open_state(&sealed, &origin, &[], &keyring), Some(nothing));
+        let sealed = seal_state(&nothing, &origin, &keyring, now);
+        assert_eq!(open_state(&sealed, &origin, &[], &keyring, now), Some(nothing));
     }
 }

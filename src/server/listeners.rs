@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 use pingora::apps::HttpServerOptions;
@@ -103,10 +104,11 @@ pub(super) fn add(
 /// Bytes of an answer that wait in one HTTP/2 stream until the connection takes them.
 const H2_SEND_BUFFER: usize = 64 * 1024;
 
-/// How many streams of one HTTP/2 connection we may have to reset for what the client did wrong. Its place among
-/// the open streams is free again at once, so nothing else would bound them. A client that is sound can be at
-/// fault now and then, with data that crosses a reset of ours.
+/// How many streams of one HTTP/2 connection may be reset for what the client did wrong, in its whole life. A reset
+/// stream's place among the open ones is free again at once, so nothing else would bound them.
 const H2_FAULTY_STREAMS: usize = 100;
+/// For how long, and of how many streams, frames that cross a reset of ours are let pass: they are no fault.
+const H2_CROSSING: (Duration, usize) = (Duration::from_secs(30), 200);
 
 /// The edge as an application of Pingora's.
 fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
@@ -124,6 +126,8 @@ fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     // What a stream's client may leave lying here: its window can be set to gigabytes.
     h2.max_send_buffer_size(H2_SEND_BUFFER);
     h2.max_local_error_reset_streams(Some(H2_FAULTY_STREAMS));
+    let (duration, streams) = H2_CROSSING;
+    h2.reset_stream_duration(duration).max_concurrent_reset_streams(streams);
     proxy.h2_options = Some(h2);
     proxy
 }

@@ -110,6 +110,8 @@ labels! {
         Unreadable => "unreadable",
         /// The client didn't take what was written.
         WriteTimeout => "write_timeout",
+        /// Requests of streams that the client had reset were too many.
+        TakenBack => "taken_back",
     }
 }
 

@@ -5,6 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 use url::Url;
 
+use crate::support::address::{parameter, with_parameter};
 use crate::support::browser::{Browser, Errand};
 use crate::support::config::Config;
 use crate::support::gateway::Gateway;
@@ -56,20 +57,6 @@ impl Site {
     }
 }
 
-fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
-    let mut changed = url.clone();
-    let pairs: Vec<_> = url.query_pairs().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-    changed
-        .query_pairs_mut()
-        .clear()
-        .extend_pairs(pairs.iter().map(|(n, v)| (n.as_str(), if n == name { value } else { v.as_str() })));
-    changed
-}
-
-fn parameter(url: &Url, name: &str) -> String {
-    url.query_pairs().find(|(n, _)| n == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
 #[test]
 fn each_provider_has_its_callback_and_its_session() {
     let site = Site::start();
@@ -102,8 +89,8 @@ fn an_answer_of_another_provider_is_refused(#[case] how: &str, #[case] status: u
     let honest = site.answer(&browser, "/page");
     let attack = site.answer(&browser, "/partners/page");
     let mut url = match how {
-        "code" => with_parameter(&honest, "code", &parameter(&attack, "code")),
-        "iss" => with_parameter(&honest, "iss", &site.partners.issuer()),
+        "code" => with_parameter(&honest, "code", Some(&parameter(&attack, "code"))),
+        "iss" => with_parameter(&honest, "iss", Some(&site.partners.issuer())),
         _ => honest.clone(),
     };
     match how {
@@ -140,7 +127,7 @@ fn a_code_of_another_login_is_refused_by_its_nonce_alone() {
     let (victim, attacker) = (Browser::new(), Browser::new());
     let stolen = Url::parse(&site.callback(&victim, "/private")).expect("an address");
     let own = Url::parse(&site.callback(&attacker, "/private")).expect("an address");
-    let response = attacker.open(with_parameter(&own, "code", &parameter(&stolen, "code")).as_str());
+    let response = attacker.open(with_parameter(&own, "code", Some(&parameter(&stolen, "code"))).as_str());
     assert_eq!(response.status, 400, "{}", response.everything());
     site.refused_at_callback(&response, "id_token_nonce");
     never_given_a_session(&attacker);
@@ -168,32 +155,37 @@ fn one_sign_out_ends_the_sessions_of_both() {
 #[case::of_both("browser", Fault::None, [1, 1])]
 #[case::not_of_one_that_is_left_alone("local", Fault::None, [1, 0])]
 #[case::not_of_one_that_has_none("browser", Fault::NoEndSession, [0, 1])]
-fn a_sign_out_is_one_at_every_provider(#[case] there: &str, #[case] here: Fault, #[case] calls: [usize; 2]) {
+#[case::no_further_than_the_first_that_keeps_the_state("browser", Fault::EndSessionNoState, [1, 0])]
+fn a_sign_out_is_one_at_every_provider(
+    #[values(Some("%2Fpublic%2Fbye"), None)] return_to: Option<&str>,
+    #[case] there: &str,
+    #[case] here: Fault,
+    #[case] calls: [usize; 2],
+) {
     let site =
         Site::around(Provider::with(here), |config| config.set("/providers/partners/sign_out", json!(there)));
     let browser = Browser::new();
     for page in ["/page", "/partners/page"] {
         assert_eq!(browser.visit(&site.gateway.url(page)).status(), 200);
     }
-    let form = Errand::post(
-        &site.gateway.url("/.vestibule/sign-out"),
-        "return_to=%2Fpublic%2Fbye",
-        &site.gateway.url("/page"),
-    );
-    let page = browser.walk(form);
-    assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"), "{:?}", page.trail);
+    let form = return_to.map_or(String::new(), |target| format!("return_to={target}"));
+    let sign_out = site.gateway.url("/.vestibule/sign-out");
+    let page = browser.walk(Errand::post(&sign_out, &form, &site.gateway.url("/page")));
+    // Without the state nobody knows where they wanted to go.
+    let target = return_to.filter(|_| here != Fault::EndSessionNoState);
+    let target = target.map_or("/.vestibule/signed-out", |_| "/public/bye");
+    assert_eq!((page.status(), page.url.path()), (200, target), "{:?}", page.trail);
     assert_eq!([&site.idp, &site.partners].map(|provider| provider.calls(Endpoint::EndSession)), calls);
-    let back = site.gateway.url("/.vestibule/signed-out");
-    for asked in [&site.idp, &site.partners].into_iter().flat_map(Provider::sign_outs) {
-        assert_eq!(value(&asked, "post_logout_redirect_uri"), back);
+    // The first that is visited is told by an ID token whose session it is, those behind it by name.
+    let visited = [&site.idp, &site.partners].into_iter().flat_map(Provider::sign_outs);
+    for (turn, asked) in visited.enumerate() {
+        assert_eq!(value(&asked, "post_logout_redirect_uri"), site.gateway.url("/.vestibule/signed-out"));
         assert_eq!(value(&asked, "client_id"), CLIENT_ID);
+        assert_eq!(value(&asked, "id_token_hint").is_empty(), turn > 0, "{asked:?}");
+        assert_eq!(value(&asked, "logout_hint"), if turn > 0 { "ada" } else { "" });
     }
-    // The first is told by an ID token whose session it is, those behind it by name.
-    let named = |provider: &Provider| value(&provider.sign_outs().concat(), "logout_hint").to_owned();
-    let hinted = |provider: &Provider| !value(&provider.sign_outs().concat(), "id_token_hint").is_empty();
-    if calls == [1, 1] {
-        assert!(hinted(&site.idp) && !hinted(&site.partners));
-        assert_eq!((named(&site.idp), named(&site.partners)), (String::new(), "ada".to_owned()));
+    for page in ["/page", "/partners/page"] {
+        assert_eq!(browser.send(&Errand::fetch(&site.gateway.url(page))).status, 401, "{page}");
     }
 }
 

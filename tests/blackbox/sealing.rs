@@ -10,6 +10,7 @@ use rstest::rstest;
 use serde_json::json;
 use url::Url;
 
+use crate::support::address::{parameter, with_parameter};
 use crate::support::browser::{Browser, Errand};
 use crate::support::message::Response;
 use crate::support::provider::Endpoint;
@@ -103,21 +104,13 @@ fn begin(site: &Site, browser: &Browser) -> Begun {
     Begun { cookie: (name, value), state, callback }
 }
 
-fn with_state(callback: &Url, state: &str) -> Url {
-    let mut changed = callback.clone();
-    let pairs: Vec<_> = callback.query_pairs().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-    let kept = pairs.iter().map(|(n, v)| (n.as_str(), if n == "state" { state } else { v.as_str() }));
-    changed.query_pairs_mut().clear().extend_pairs(kept);
-    changed
-}
-
 /// The state of a sign-out that is under way.
 fn sign_out_state(site: &Site) -> String {
     let browser = site.signed_in();
     let out =
         browser.send(&Errand::post(&site.url("/.vestibule/sign-out"), "return_to=%2Fpublic", &site.url("/")));
     let to = Url::parse(out.location()).expect("an address");
-    to.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned()
+    parameter(&to, "state")
 }
 
 #[test]
@@ -134,7 +127,7 @@ fn a_sealed_value_is_good_for_its_purpose_alone() {
         assert_eq!(with_cookie(&site, &format!("{SESSION}={value}")).status, 401, "{what} as a session");
     }
     for (what, value) in [("a session", &session), ("a sign-out", &leaving), ("a login", &login)] {
-        let response = browser.open(with_state(&callback, value).as_str());
+        let response = browser.open(with_parameter(&callback, "state", Some(value)).as_str());
         assert_eq!(response.status, 400, "{what} as a state: {}", response.everything());
     }
     for (what, value) in [("a session", &session), ("a state", &state), ("a sign-out", &leaving)] {
@@ -176,7 +169,7 @@ fn a_state_that_was_changed_is_no_state() {
     for at in (0..sealed.len() * 8).step_by(7) {
         let mut turned = sealed.clone();
         turned[at / 8] ^= 1 << (at % 8);
-        let changed = with_state(&begun.callback, &URL_SAFE_NO_PAD.encode(turned));
+        let changed = with_parameter(&begun.callback, "state", Some(&URL_SAFE_NO_PAD.encode(turned)));
         assert_eq!(browser.open(changed.as_str()).status, 400, "bit {at}");
     }
     assert_eq!(site.provider.calls(Endpoint::Token), 0);

@@ -11,15 +11,6 @@ use crate::support::site::{SESSION, Site};
 
 const SIGN_OUT: &str = "/.vestibule/sign-out";
 
-/// Whether the session of this cookie line still opens a page.
-fn is_alive(site: &Site, session: &str) -> bool {
-    site.upstream.forget();
-    let status = site.gateway.ask("GET /private", session).status;
-    assert_eq!(site.upstream.requests().len(), usize::from(status == 200));
-    assert!(matches!(status, 200 | 401), "{status}");
-    status == 200
-}
-
 #[rstest]
 #[case::memory("memory")]
 #[case::cookie("cookie")]
@@ -27,13 +18,13 @@ fn a_sign_out_ends_the_session_here_and_at_the_provider(#[case] store: &str) {
     let site = Site::with(|config, _| config.set("/sessions/store", json!(store)));
     let browser = site.signed_in();
     let session = site.session_line(&browser);
-    assert!(is_alive(&site, &session));
+    assert!(site.is_alive(&session));
     let errand = Errand::post(&site.url(SIGN_OUT), "return_to=%2Fpublic%2Fbye", &site.url("/private"));
     let first = browser.send(&errand);
     assert_eq!(first.status, 303, "{}", first.everything());
     assert!(first.location().starts_with(&format!("{}/end-session?", site.provider.issuer())));
     assert_eq!(browser.cookie(&site.url("/"), SESSION), None);
-    assert!(!is_alive(&site, &session), "the old cookie is dead at once");
+    assert!(!site.is_alive(&session), "the old cookie is dead at once");
 
     let page = browser.walk(Errand::typed(first.location()).from(&site.url("/private")));
     let asked = site.provider.sign_outs().remove(0);
@@ -58,7 +49,7 @@ fn a_link_ends_the_session_only_from_our_own_pages(#[case] site_value: &str, #[c
         "{session}Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: {site_value}\r\n"
     );
     let response = site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines);
-    assert_eq!(is_alive(&site, &session), !ends, "{}", response.everything());
+    assert_eq!(site.is_alive(&session), !ends, "{}", response.everything());
     if ends {
         assert!(matches!(response.status, 302 | 303), "{}", response.everything());
     } else {
@@ -91,7 +82,7 @@ fn a_link_that_nobody_has_chosen_ends_nothing(#[case] lines: &str) {
     let response = site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines);
     assert_eq!(response.status, 200, "{}", response.everything());
     assert_eq!(response.fields.all("set-cookie"), Vec::<&str>::new());
-    assert!(is_alive(&site, &session));
+    assert!(site.is_alive(&session));
 }
 
 /// Where a browser is after it has signed out for `/public/bye`, over a provider with this peculiarity.
@@ -105,7 +96,7 @@ fn signed_out_over(fault: Fault) -> (Site, crate::support::browser::Page) {
     assert_eq!(page.status(), 200, "{}", page.response.everything());
     assert_eq!(site.provider.calls(Endpoint::EndSession), 1);
     assert_eq!(browser.cookie(&site.url("/"), SESSION), None);
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
     (site, page)
 }
 
@@ -134,7 +125,7 @@ fn a_provider_without_a_sign_out_of_its_own_is_passed_over() {
     let page = browser.walk(errand);
     assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"));
     assert_eq!(site.provider.calls(Endpoint::EndSession), 0);
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
 }
 
 #[test]
@@ -145,7 +136,7 @@ fn a_link_in_a_frame_of_our_own_that_was_clicked_ends_the_session() {
         "{session}Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\nSec-Fetch-User: ?1\r\n"
     );
     assert_eq!(site.gateway.ask(&format!("GET {SIGN_OUT}"), &lines).status, 303);
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
 }
 
 #[rstest]
@@ -162,7 +153,7 @@ fn a_request_that_is_no_sign_out_ends_nothing(#[case] method: &str, #[case] more
         format!("{method} {SIGN_OUT} HTTP/1.1\r\nHost: {}\r\n{head}\r\n{body}", site.gateway.host());
     let response = crate::support::raw::ask(site.gateway.port(), &request);
     assert_eq!(response.status, status, "{}", response.everything());
-    assert!(is_alive(&site, &session));
+    assert!(site.is_alive(&session));
 }
 
 #[rstest]
@@ -176,7 +167,7 @@ fn an_old_browser_is_judged_by_its_referer(#[case] referer: Option<&str>, #[case
     let referer =
         referer.map_or(String::new(), |r| format!("Referer: {}\r\n", r.replace("SELF", &site.url(""))));
     site.gateway.ask(&format!("GET {SIGN_OUT}"), &format!("{session}Accept: text/html\r\n{referer}"));
-    assert_eq!(is_alive(&site, &session), !ends);
+    assert_eq!(site.is_alive(&session), !ends);
 }
 
 #[rstest]
@@ -191,7 +182,7 @@ fn a_form_ends_the_session_only_from_our_own_origin(#[case] origin: &str, #[case
     let lines = format!("{session}Origin: {origin}\r\nContent-Length: 0\r\n");
     let response = site.gateway.ask(&format!("POST {SIGN_OUT}"), &lines);
     assert_eq!(response.status, if ends { 303 } else { 403 }, "{}", response.everything());
-    assert_eq!(is_alive(&site, &session), !ends);
+    assert_eq!(site.is_alive(&session), !ends);
 }
 
 #[test]
@@ -200,7 +191,7 @@ fn a_form_without_an_origin_is_refused() {
     let session = site.session_line(&site.signed_in());
     let response = site.gateway.ask(&format!("POST {SIGN_OUT}"), &format!("{session}Content-Length: 0\r\n"));
     assert_eq!(response.status, 403);
-    assert!(is_alive(&site, &session));
+    assert!(site.is_alive(&session));
 }
 
 #[test]
@@ -212,7 +203,7 @@ fn the_button_of_the_page_works() {
     let form = html::forms(&page.response.text()).remove(0);
     let end = browser.submit(&page, &form);
     assert!((200..300).contains(&end.status()) || end.status() == 401, "{}", end.response.everything());
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
     assert_eq!(site.provider.calls(Endpoint::EndSession), 1);
 }
 
@@ -225,7 +216,7 @@ fn a_provider_that_is_down_keeps_no_session() {
     let response = browser.send(&Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
     assert!(response.status < 500, "{}", response.everything());
     assert_eq!(browser.cookie(&site.url("/"), SESSION), None);
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
 }
 
 #[test]
@@ -238,7 +229,7 @@ fn a_local_sign_out_asks_the_provider_nothing() {
     let browser = site.signed_in();
     let session = site.session_line(&browser);
     let page = browser.walk(Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
-    assert!(!is_alive(&site, &session));
+    assert!(!site.is_alive(&session));
     assert_eq!(site.provider.calls(Endpoint::EndSession), 0);
     assert_eq!((page.status(), page.target().as_str()), (200, "/public/bye"));
     assert!(
@@ -255,8 +246,8 @@ fn all_sessions_of_one_provider_session_end_together() {
     let (here, there) = (site.signed_in(), site.signed_in());
     let (here_line, there_line) = (site.session_line(&here), site.session_line(&there));
     here.send(&Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
-    assert!(!is_alive(&site, &here_line));
-    assert!(!is_alive(&site, &there_line), "the same sid");
+    assert!(!site.is_alive(&here_line));
+    assert!(!site.is_alive(&there_line), "the same sid");
 }
 
 #[test]
@@ -267,7 +258,7 @@ fn sessions_of_another_provider_session_live_on() {
     let there = site.signed_in();
     let there_line = site.session_line(&there);
     here.send(&Errand::post(&site.url(SIGN_OUT), "", &site.url("/")));
-    assert!(is_alive(&site, &there_line));
+    assert!(site.is_alive(&there_line));
 }
 
 #[test]

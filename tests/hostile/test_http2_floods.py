@@ -25,7 +25,7 @@ ROOM = 0.030 if FULL else 0.100
 CEILING = 2 * ROOM if FULL else 3
 
 # These can't be held back without ending the connection.
-ENDED = [name for name in ATTACKS if name.startswith(("streams that", "a head that"))]
+ENDED = [name for name in ATTACKS if name.startswith(("streams that", "requests that", "a head that"))]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ pub(super) use pace::Pace;
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -73,6 +73,8 @@ impl Wire {
             said: Said::default(),
             blocked: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
+            taken_back: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
             introduced: OnceLock::new(),
             http1,
@@ -119,6 +121,10 @@ pub(super) struct Connection {
     blocked: AtomicBool,
     /// Nothing more is read from the client.
     given_up: AtomicBool,
+    /// Requests of an HTTP/2 connection.
+    under_way: AtomicUsize,
+    /// How many more of them the client has taken back than it has let be answered.
+    taken_back: AtomicUsize,
     /// Who reads from an HTTP/2 connection, while there is nothing to read.
     reader: AtomicWaker,
     /// What upstreams have been told of the client, if it stays as it was.
@@ -207,10 +213,16 @@ impl Connection {
     }
 
     /// Ends an HTTP/2 connection, with all that is under way on it: one of its streams can't be ended by
-    /// itself.
-    pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Release);
+    /// itself. Whether it was going on until now.
+    pub(super) fn give_up(&self) -> bool {
+        let given_up = self.given_up.swap(true, Ordering::AcqRel);
         self.reader.wake();
+        !given_up
+    }
+
+    /// How many more requests the client has taken back, over HTTP/2, than it has let be answered.
+    pub(super) fn taken_back(&self) -> usize {
+        self.taken_back.load(Ordering::Relaxed)
     }
 
     /// Why no more of the request comes, if that is the guard's doing.
@@ -286,6 +298,39 @@ impl Connection {
     fn tell(&self, http1: &Http1) {
         self.said.odd.store(http1.request_line() == RequestLine::Odd, Ordering::Relaxed);
         self.said.behind.store(http1.has_held(), Ordering::Relaxed);
+    }
+}
+
+/// A request under way on an HTTP/2 connection, until dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    connection: Arc<Connection>,
+    taken_back: bool,
+}
+
+impl UnderWay {
+    /// One more request on `connection`, and how many there are now.
+    pub(super) fn enter(connection: &Arc<Connection>) -> (Self, usize) {
+        let others = connection.under_way.fetch_add(1, Ordering::Relaxed);
+        (Self { connection: Arc::clone(connection), taken_back: false }, others + 1)
+    }
+
+    /// The client no longer wants it.
+    pub(super) const fn taken_back(&mut self) {
+        self.taken_back = true;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Connection { under_way, taken_back, .. } = &*self.connection;
+        under_way.fetch_sub(1, Ordering::Relaxed);
+        if self.taken_back {
+            taken_back.fetch_add(1, Ordering::Relaxed);
+        } else if taken_back.load(Ordering::Relaxed) > 0 {
+            let _ =
+                taken_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_sub(1));
+        }
     }
 }
 

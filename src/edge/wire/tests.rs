@@ -561,3 +561,21 @@ async fn each_client_is_introduced_as_itself() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_client_takes_back_counts_against_what_it_lets_be_answered() {
+    let Line { connection, .. } = Line::open();
+    let taken_back = || {
+        let (mut under_way, number) = UnderWay::enter(&connection);
+        under_way.taken_back();
+        number
+    };
+    assert_eq!((taken_back(), taken_back(), connection.taken_back()), (1, 1, 2));
+    let (one, first) = UnderWay::enter(&connection);
+    let (other, second) = UnderWay::enter(&connection);
+    assert_eq!((first, second, connection.taken_back()), (1, 2, 2));
+    drop((one, other));
+    assert_eq!(connection.taken_back(), 0);
+    drop(UnderWay::enter(&connection));
+    assert_eq!((connection.taken_back(), taken_back()), (0, 1), "nobody saves up for later");
+}

@@ -8,7 +8,6 @@ use super::super::client_kind::loads_ahead;
 use super::super::{Gateway, Inbound, ServedOrigin};
 use super::parameters::Parameters;
 use super::sign_in::location;
-use crate::identity::ProviderName;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_out::{self, Intent, Onward, Stop};
 use crate::login::{SignIn, loop_guard};
@@ -51,6 +50,7 @@ impl Gateway {
             }
             // Of several cookies of the name none counts as a session; all of them end.
             let values = if let Presented::Values(values) = presented { values } else { Vec::new() };
+            let mut first = None;
             for value in values {
                 let found = match self.store.load(&sign_in.scope, &value).await {
                     Ok(Some(live)) => self.end(&live).await.map(|()| Some(live)),
@@ -59,15 +59,14 @@ impl Gateway {
                 };
                 match found {
                     Ok(Some(live)) => {
-                        if ended.last().is_none_or(|(known, _)| !Arc::ptr_eq(known, sign_in)) {
-                            ended.push((sign_in, live));
-                        }
+                        first.get_or_insert(live);
                     }
                     Ok(None) => {}
                     // The cookie stays too: a sign-out that didn't happen must not look done.
                     Err(_) => return self.problem(inbound.parts, inbound.request_id, Problem::Unavailable),
                 }
             }
+            ended.extend(first.map(|live| (sign_in, live)));
             cookies.extend(cookie::clear(&inbound.parts.headers, &sign_in.scope));
             cookies.extend(loop_guard::forget(sign_in, &inbound.parts.headers));
         }
@@ -99,17 +98,16 @@ impl Gateway {
         ended: &[(&Arc<SignIn>, Arc<Live>)],
         wanted: Option<ReturnTo>,
     ) -> String {
-        let return_to =
-            wanted.or_else(|| ended.first().and_then(|(sign_in, _)| self.after_sign_out(origin, sign_in)));
+        let target = || ended.iter().find_map(|(sign_in, _)| self.after_sign_out(origin, sign_in));
         let stops = ended.iter().map(|(sign_in, live)| Stop {
-            provider: sign_in.scope.provider.as_str().to_owned(),
+            provider: sign_in.scope.provider.clone(),
             sub: live.identity().sub().map(str::to_owned),
         });
-        let hint = |stop: &Stop| {
-            let of = ended.iter().find(|(sign_in, _)| sign_in.scope.provider.as_str() == stop.provider);
+        let onward = Onward { return_to: wanted.or_else(target), stops: stops.collect() };
+        self.go_on(origin, onward, |stop| {
+            let of = ended.iter().find(|(sign_in, _)| sign_in.scope.provider == stop.provider);
             of.and_then(|(_, live)| live.session().id_token.as_deref())
-        };
-        self.go_on(origin, Onward { return_to, stops: stops.collect() }, hint)
+        })
     }
 
     /// The next provider's sign-out, or the end of the way.
@@ -121,13 +119,14 @@ impl Gateway {
     ) -> String {
         while !onward.stops.is_empty() {
             let stop = onward.stops.remove(0);
-            let Ok(name) = ProviderName::parse(&stop.provider) else { continue };
-            let Some(provider) = origin.sign_in(&name).map(|sign_in| &sign_in.provider) else { continue };
-            let Some(metadata) = provider.metadata() else { continue };
+            let Some(sign_in) = origin.sign_in(&stop.provider) else { continue };
+            let (provider, Some(metadata)) = (&sign_in.provider, sign_in.provider.metadata()) else {
+                continue;
+            };
             if provider.config().sign_out == SignOut::Local {
                 continue;
             }
-            let state = sign_out::seal_state(&onward, &origin.origin, &self.keyring);
+            let state = sign_out::seal_state(&onward, &origin.origin, &self.keyring, self.clock.now());
             let back = format!("{}{}", origin.text, self.signed_out_address());
             let hint = id_token_hint(&stop);
             let logout_hint = if hint.is_none() { stop.sub.as_deref() } else { None };
@@ -158,7 +157,8 @@ impl Gateway {
     /// for nothing: the sign-out stands, and a page says so.
     pub(super) fn signed_out(&self, inbound: &Inbound<'_>, origin: &Arc<ServedOrigin>) -> Reply {
         let onward = Parameters::of(inbound).ok().and_then(|parameters| {
-            sign_out::open_state(parameters.one("state")?, &origin.origin, &self.own_paths(), &self.keyring)
+            let (state, own) = (parameters.one("state")?, self.own_paths());
+            sign_out::open_state(state, &origin.origin, &own, &self.keyring, self.clock.now())
         });
         match onward {
             Some(onward) if onward != Onward::default() => {

@@ -1,5 +1,6 @@
 //! What the tests stand on: the real binary, and the fakes around it.
 
+pub(crate) mod address;
 pub(crate) mod browser;
 pub(crate) mod config;
 pub(crate) mod cookies;

@@ -135,6 +135,16 @@ impl Site {
         format!("Cookie: {SESSION}={value}\r\n")
     }
 
+    /// Whether the session of this cookie line still opens a page.
+    #[track_caller]
+    pub(crate) fn is_alive(&self, session: &str) -> bool {
+        self.upstream.forget();
+        let status = self.gateway.ask("GET /private", session).status;
+        assert_eq!(self.upstream.requests().len(), usize::from(status == 200));
+        assert!(matches!(status, 200 | 401), "{status}");
+        status == 200
+    }
+
     /// Starts a login and stops at the callback: the address that the provider leads back to.
     #[track_caller]
     pub(crate) fn callback(&self, browser: &Browser, target: &str) -> String {

