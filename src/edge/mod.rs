@@ -229,8 +229,10 @@ impl ProxyHttp for Edge {
         down: &mut Downstream,
         ctx: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
-        // Deciding takes time, and so does each attempt before this one.
-        reset::check(down)?;
+        if ctx.connect_attempts + ctx.stale_retries > 0 {
+            // An attempt takes its time.
+            reset::check(down)?;
+        }
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         let mut peer = peer::of(&forward.route.upstream, down.req_header().version, ctx.traits)?;
         ctx.opening = ctx.traits.have(Trait::WebSocket).then(|| HeldOpening::prepare(&mut peer));
