@@ -140,7 +140,7 @@ impl Edge {
         Ok(origin)
     }
 
-    fn is_trusted(&self, peer: IpAddr) -> bool {
+    pub(super) fn is_trusted(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }

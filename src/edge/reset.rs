@@ -24,6 +24,7 @@ use pingora::proxy::Session as Downstream;
 use pingora::{Error, ErrorType};
 
 use super::Edge;
+use super::connection::subscriber;
 use super::context::Context;
 use super::forwarded::Client;
 use super::wire::UnderWay;
@@ -41,45 +42,55 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// Addresses that are remembered at most.
 const ADDRESSES: usize = 10_000;
 
-/// Addresses whose clients have lately taken back too many requests.
+/// Subscribers whose clients have lately taken back too many requests.
 #[derive(Debug, Default)]
 pub(super) struct Distrusted {
+    /// Whether there are any: otherwise a request takes no lock.
     any: AtomicBool,
-    since: Mutex<HashMap<IpAddr, Stopwatch, RandomState>>,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    since: HashMap<IpAddr, Stopwatch, RandomState>,
+    /// The youngest of them.
+    latest: Option<Stopwatch>,
 }
 
 impl Distrusted {
-    fn note(&self, address: IpAddr) {
-        let mut since = self.since();
-        if since.len() >= ADDRESSES {
-            since.retain(|_, since| since.elapsed() < MEMORY);
+    fn note(&self, client: IpAddr) {
+        let (client, mut noted) = (subscriber(client), self.noted());
+        if noted.since.len() >= ADDRESSES {
+            noted.since.retain(|_, since| since.elapsed() < MEMORY);
         }
-        if since.len() < ADDRESSES {
-            since.insert(address, Stopwatch::start());
+        if noted.since.len() < ADDRESSES || noted.since.contains_key(&client) {
+            let now = Stopwatch::start();
+            noted.since.insert(client, now);
+            noted.latest = Some(now);
             self.any.store(true, Ordering::Relaxed);
         }
     }
 
-    fn has(&self, address: IpAddr) -> bool {
+    fn has(&self, client: IpAddr) -> bool {
         if !self.any.load(Ordering::Relaxed) {
             return false;
         }
-        let mut since = self.since();
-        let lately = since.get(&address).is_some_and(|since| since.elapsed() < MEMORY);
-        if !lately && since.remove(&address).is_some() && since.is_empty() {
+        let mut noted = self.noted();
+        if noted.latest.is_none_or(|latest| latest.elapsed() >= MEMORY) {
+            *noted = Noted::default();
             self.any.store(false, Ordering::Relaxed);
         }
-        lately
+        noted.since.get(&subscriber(client)).is_some_and(|since| since.elapsed() < MEMORY)
     }
 
-    fn since(&self) -> MutexGuard<'_, HashMap<IpAddr, Stopwatch, RandomState>> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Edge {
-    /// Goes on with a request over HTTP/2 that its client still wants. A proxy of ours speaks for many: what it takes back
-    /// is counted for nobody.
+    /// Goes on with a request over HTTP/2 that its client still wants. A proxy of ours speaks for many: what it
+    /// takes back is counted for nobody.
     ///
     /// # Errors
     /// A failure of the client: nobody waits for an answer, and nothing is done for the request.
@@ -89,7 +100,8 @@ impl Edge {
         ctx: &mut Context,
         client: &Client,
     ) -> pingora::Result<()> {
-        if let Some(connection) = ctx.connection.as_ref().filter(|_| client.proxies.is_empty()) {
+        let direct = client.proxies.is_empty() && !self.is_trusted(client.address);
+        if let Some(connection) = ctx.connection.as_ref().filter(|_| direct) {
             let (under_way, number) = UnderWay::enter(connection);
             ctx.under_way = Some(under_way);
             if number > 2 * self.limits.http2_streams as usize {
@@ -145,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_noted_is_known_and_no_other() {
+    fn who_was_noted_is_known_and_no_other() {
         let distrusted = Distrusted::default();
         assert!(!distrusted.has(address(1)));
         distrusted.note(address(1));
@@ -155,12 +167,29 @@ mod tests {
     }
 
     #[test]
-    fn no_more_addresses_are_kept_than_there_is_room_for() {
+    fn another_address_of_the_same_network_is_the_same_client() {
+        let distrusted = Distrusted::default();
+        distrusted.note("2001:db8:0:1::1".parse().unwrap());
+        assert!(distrusted.has("2001:db8:0:1:ffff::2".parse().unwrap()));
+        assert!(!distrusted.has("2001:db8:0:2::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_is_room_for() {
         let distrusted = Distrusted::default();
         for number in 0..20_000 {
             distrusted.note(address(number));
         }
-        assert_eq!(distrusted.since().len(), ADDRESSES);
+        assert_eq!(distrusted.noted().since.len(), ADDRESSES);
         assert!(distrusted.has(address(0)));
+    }
+
+    #[test]
+    fn what_is_past_costs_nothing_any_more() {
+        let distrusted = Distrusted::default();
+        distrusted.note(address(1));
+        distrusted.noted().latest = None;
+        assert!(!distrusted.has(address(1)));
+        assert!(!distrusted.any.load(Ordering::Relaxed) && distrusted.noted().since.is_empty());
     }
 }

@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 use pingora::apps::HttpServerOptions;
@@ -105,10 +104,9 @@ pub(super) fn add(
 const H2_SEND_BUFFER: usize = 64 * 1024;
 
 /// How many streams of one HTTP/2 connection may be reset for what the client did wrong, in its whole life. A reset
-/// stream's place among the open ones is free again at once, so nothing else would bound them.
+/// stream's place among the open ones is free again at once, so nothing else would bound them. Data that still
+/// comes for a request that we have refused may count, too.
 const H2_FAULTY_STREAMS: usize = 100;
-/// For how long, and of how many streams, frames that cross a reset of ours are let pass: they are no fault.
-const H2_CROSSING: (Duration, usize) = (Duration::from_secs(30), 200);
 
 /// The edge as an application of Pingora's.
 fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
@@ -126,8 +124,6 @@ fn proxy(server: &Server, limits: &Limits, edge: Edge) -> HttpProxy<Edge> {
     // What a stream's client may leave lying here: its window can be set to gigabytes.
     h2.max_send_buffer_size(H2_SEND_BUFFER);
     h2.max_local_error_reset_streams(Some(H2_FAULTY_STREAMS));
-    let (duration, streams) = H2_CROSSING;
-    h2.reset_stream_duration(duration).max_concurrent_reset_streams(streams);
     proxy.h2_options = Some(h2);
     proxy
 }

@@ -69,7 +69,7 @@ fn no_two_logins_of_a_thousand_have_anything_in_common() {
         let id = name.strip_prefix(LOGIN).expect("a name of ours").to_owned();
         let values = ["state", "nonce", "code_challenge"].map(|name| parameter(&asked, name));
         for value in values.into_iter().chain([sealed.to_owned(), id]) {
-            // Of what is random 12 letters at the very least.
+            // The cookie's id is the shortest.
             assert!(value.len() >= 20, "{value}");
             assert!(seen.insert(value.clone()), "{value} repeats");
         }

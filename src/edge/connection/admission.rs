@@ -71,14 +71,8 @@ impl Admission {
     /// Under which address a peer is counted; `None` for a trusted proxy.
     fn counted(&self, peer: IpAddr) -> Option<IpAddr> {
         let peer = peer.to_canonical();
-        if self.trusted.iter().any(|network| network.contains(&peer)) {
-            return None;
-        }
-        Some(match peer {
-            IpAddr::V4(_) => peer,
-            // One subscriber has a whole /64 and could take another address for every connection.
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        })
+        let trusted = self.trusted.iter().any(|network| network.contains(&peer));
+        (!trusted).then(|| subscriber(peer))
     }
 
     fn tell(&self, open: &mut Open, why: Refusal) {
@@ -99,6 +93,15 @@ impl Admission {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What stands for everybody behind one address: over IPv6 its /64 network, since one subscriber has a whole one
+/// and could take another address for every connection.
+pub(in crate::edge) fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

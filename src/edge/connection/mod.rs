@@ -10,6 +10,7 @@ mod handshake;
 mod listener;
 mod transport;
 
+pub(super) use admission::subscriber;
 pub use admission::{Admission, Admitted};
 pub use handshake::Handshake;
 pub use listener::{Accepting, Address, Entrance, Listener};
