@@ -14,12 +14,8 @@ use crate::login::attempt::Previous;
 use crate::oidc::provider::Provider;
 use crate::oidc::testing::{self, FakeProvider, NOW};
 use crate::pages;
-use crate::policy::Policy;
 use crate::route::origin::Origin;
-use crate::route::path::PathPrefix;
-use crate::route::upstream::{HostHeader, Prepared, Protocol, Retries, Server, Timeouts, Upstream};
-use crate::route::{ChallengeStyle, EncodedSlash, HeaderEdits, Methods, ResponseCache};
-use crate::seal::MasterKey;
+use crate::route::{self, ChallengeStyle};
 use crate::session::{self, CookieStore, MemoryStore, Scope, Session, StoreKind};
 
 const IDLE: Duration = Duration::from_mins(30);
@@ -41,16 +37,7 @@ struct House {
 fn house(kind: StoreKind) -> House {
     let clock = ManualClock::at(NOW);
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-    let config = session::Config {
-        store: kind,
-        keys: vec![MasterKey::random()],
-        idle_timeout: IDLE,
-        absolute_timeout: ABSOLUTE,
-        memory_capacity: 1000,
-        cookie_name: "vestibule".into(),
-        cookie_max_size: 7 * 1024,
-        cookie_partitioned: false,
-    };
+    let config = session::testing::config(kind);
     let keyring = Arc::new(Keyring::new(&config.keys).unwrap());
     let store: Arc<dyn SessionStore> = match kind {
         StoreKind::Memory => Arc::new(MemoryStore::new(&config)),
@@ -150,36 +137,8 @@ fn request(method: Method, target: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn route(challenge: ChallengeStyle) -> Arc<Route> {
-    Arc::new(Route {
-        id: "page".into(),
-        host: None,
-        path: PathPrefix::new("/", false).unwrap(),
-        methods: Methods::Any,
-        any_host: false,
-        auth: Auth::Session { provider: testing::config().name, required: Required::Yes },
-        require: Policy::default(),
-        challenge,
-        authorize: Vec::new(),
-        idle_timeout: None,
-        body_limit: None,
-        encoded_slash: EncodedSlash::Refuse,
-        forward_authorization: false,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        cache: ResponseCache::Private,
-        websocket_origins: Vec::new(),
-        identity: None,
-        upstream: Arc::new(Upstream {
-            server: Server::new("127.0.0.1", 9000),
-            host: HostHeader::Preserve,
-            strip_prefix: None,
-            timeouts: Timeouts::default(),
-            retries: Retries::default(),
-            tls: None,
-            protocol: Protocol::default(),
-            prepared: Prepared::default(),
-        }),
-    })
+    let auth = Auth::Session { provider: testing::config().name, required: Required::Yes };
+    Arc::new(Route { auth, challenge, ..route::testing::public("page", "/") })
 }
 
 #[rstest]

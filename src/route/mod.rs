@@ -8,6 +8,8 @@ mod own;
 pub mod path;
 mod reading;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod upstream;
 
 use std::fmt;

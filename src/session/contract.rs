@@ -6,6 +6,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::json;
 
+use super::testing::{config, scope, session};
 use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::Claims;
@@ -15,19 +16,6 @@ use crate::seal::Keyring;
 struct House {
     store: Arc<dyn SessionStore>,
     clock: ManualClock,
-}
-
-fn config(store: StoreKind) -> Config {
-    Config {
-        store,
-        keys: vec![MasterKey::random()],
-        idle_timeout: Duration::from_mins(30),
-        absolute_timeout: Duration::from_hours(10),
-        memory_capacity: 1000,
-        cookie_name: "vestibule".into(),
-        cookie_max_size: 7 * 1024,
-        cookie_partitioned: false,
-    }
 }
 
 fn house(kind: StoreKind) -> House {
@@ -41,30 +29,6 @@ fn house(kind: StoreKind) -> House {
         }
     };
     House { store, clock }
-}
-
-fn scope(origin: &str, provider: &str) -> Scope {
-    Scope {
-        cookie: "__Host-vestibule".into(),
-        origin: origin.into(),
-        provider: ProviderName::parse(provider).unwrap(),
-        names: Arc::new(ClaimNames::default()),
-        transport: Transport::Tls,
-        partitioned: false,
-    }
-}
-
-fn session(scope: &Scope, sub: &str, sid: &str, now: Timestamp) -> Session {
-    let claims = json!({ "sub": sub, "sid": sid });
-    Session {
-        origin: scope.origin.clone(),
-        provider: scope.provider.clone(),
-        claims: Claims::new(claims.as_object().cloned().unwrap()),
-        id_token: Some("header.payload.signature".into()),
-        replaces: None,
-        created_at: now,
-        last_seen: now,
-    }
 }
 
 const APP: &str = "https://app.example.com";

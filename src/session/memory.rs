@@ -142,40 +142,20 @@ impl SidIndex {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
-
     use super::super::live::Record;
-    use super::super::{Scope, Session};
+    use super::super::testing;
     use super::*;
-    use crate::identity::{ClaimNames, Claims};
-    use crate::reply::Transport;
 
-    fn live(number: u8, sid: &str) -> Live {
-        let scope = Scope {
-            cookie: "__Host-vestibule".into(),
-            origin: "https://app.test".into(),
-            provider: ProviderName::parse("idp").unwrap(),
-            names: Arc::new(ClaimNames::default()),
-            transport: Transport::Tls,
-            partitioned: false,
-        };
-        let claims = json!({ "sub": number, "sid": sid });
-        let session = Session {
-            origin: scope.origin.clone(),
-            provider: scope.provider.clone(),
-            claims: Claims::new(claims.as_object().cloned().unwrap()),
-            id_token: None,
-            replaces: None,
-            created_at: Timestamp::from_secs(1),
-            last_seen: Timestamp::from_secs(1),
-        };
+    fn live(number: u8) -> Live {
+        let scope = testing::scope("https://app.test", "idp");
+        let session = testing::session(&scope, "ann", "s", Timestamp::from_secs(1));
         Live::new(Arc::new(Record::new(session, [number; 32], &scope, None)))
     }
 
     #[test]
     fn a_session_that_leaves_is_forgotten_and_no_other_of_its_sid() {
         let index = SidIndex::default();
-        let (one, two) = (live(1, "s"), live(2, "s"));
+        let (one, two) = (live(1), live(2));
         index.note(&one);
         index.note(&two);
         index.forget(one.handle(), &one);

@@ -16,6 +16,8 @@ mod store;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use live::{Handle, Live, Session};
 pub use memory::MemoryStore;
@@ -141,16 +143,7 @@ mod tests {
         #[case] transport: Transport,
         #[case] cookie: &str,
     ) {
-        let config = Config {
-            store: StoreKind::Memory,
-            keys: Vec::new(),
-            idle_timeout: Duration::from_mins(30),
-            absolute_timeout: Duration::from_hours(10),
-            memory_capacity: 1000,
-            cookie_name: "vestibule".into(),
-            cookie_max_size: 7 * 1024,
-            cookie_partitioned: true,
-        };
+        let config = Config { cookie_partitioned: true, ..testing::config(StoreKind::Memory) };
         let (at, provider) = (Origin::parse(origin).unwrap(), ProviderName::parse("idp").unwrap());
         let names = Arc::new(ClaimNames::default());
         let scope = Scope::new(&config, &at, &provider, Arc::clone(&names), providers);

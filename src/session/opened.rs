@@ -95,36 +95,16 @@ impl Opened {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::clock::Timestamp;
-    use crate::identity::{ClaimNames, Claims};
-    use crate::reply::Transport;
-    use crate::session::Session;
+    use crate::session::testing;
 
     fn scope() -> Scope {
-        Scope {
-            cookie: "__Host-vestibule".into(),
-            origin: "https://app.test".into(),
-            provider: ProviderName::parse("idp").unwrap(),
-            names: Arc::new(ClaimNames::default()),
-            transport: Transport::Tls,
-            partitioned: false,
-        }
+        testing::scope("https://app.test", "idp")
     }
 
     fn record(number: u8, sid: &str) -> Arc<Record> {
-        let claims = json!({ "sub": number, "sid": sid });
-        let session = Session {
-            origin: scope().origin,
-            provider: scope().provider,
-            claims: Claims::new(claims.as_object().cloned().unwrap()),
-            id_token: None,
-            replaces: None,
-            created_at: Timestamp::from_secs(1),
-            last_seen: Timestamp::from_secs(1),
-        };
+        let session = testing::session(&scope(), "ann", sid, Timestamp::from_secs(1));
         Arc::new(Record::new(session, [number; 32], &scope(), None))
     }
 

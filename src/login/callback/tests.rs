@@ -9,11 +9,9 @@ use serde_json::json;
 use super::*;
 use crate::clock::ManualClock;
 use crate::http_client::HttpClient;
-use crate::identity::ClaimNames;
 use crate::oidc::circuit::Endpoint;
 use crate::oidc::provider::Provider;
 use crate::oidc::testing::{self, FakeProvider, ISSUER, NOW, SigningKey};
-use crate::reply::Transport;
 use crate::route::origin::Origin;
 use crate::seal::MasterKey;
 use crate::session::{Handle, MemoryStore, Scope, StoreKind};
@@ -29,17 +27,7 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let config = session::Config {
-            store: StoreKind::Memory,
-            keys: Vec::new(),
-            idle_timeout: Duration::from_mins(30),
-            absolute_timeout: Duration::from_hours(10),
-            memory_capacity: 1000,
-            cookie_name: "vestibule".into(),
-            cookie_max_size: 7 * 1024,
-            cookie_partitioned: false,
-        };
-        Self::with(Arc::new(MemoryStore::new(&config)))
+        Self::with(Arc::new(MemoryStore::new(&session::testing::config(StoreKind::Memory))))
     }
 
     fn with(store: Arc<dyn SessionStore>) -> Self {
@@ -50,14 +38,7 @@ impl House {
         let http: Arc<dyn HttpClient> = Arc::clone(&fake) as _;
         let provider = Arc::new(Provider::new(config, http, Arc::new(clock.clone())));
         let origin = Origin::parse("https://app.test").unwrap();
-        let scope = Scope {
-            cookie: "__Host-vestibule".into(),
-            origin: origin.to_string(),
-            provider: name.clone(),
-            names: Arc::new(ClaimNames::default()),
-            transport: Transport::Tls,
-            partitioned: false,
-        };
+        let scope = session::testing::scope("https://app.test", name.as_str());
         let sign_in = Arc::new(SignIn::new(&origin, scope, provider, "/.vestibule/callback", "vestibule"));
         let keyring = Arc::new(Keyring::new(&[MasterKey::random()]).unwrap());
         let metrics = Arc::new(Metrics::new(std::slice::from_ref(&name)).unwrap());

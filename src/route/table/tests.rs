@@ -6,41 +6,9 @@ use crate::identity::headers::HeaderMapping;
 use crate::identity::{ClaimNames, ProviderName};
 use crate::policy::{Policy, Requirement};
 use crate::route::path::{PathPrefix, readings, refuse_malformed, tests::tricky_path};
+use crate::route::testing::public;
 use crate::route::upstream::{HostHeader, Prepared, Protocol, Retries, Server, Timeouts};
-use crate::route::{Auth, ChallengeStyle, HeaderEdits, Required, ResponseCache};
-
-fn public(id: &str, path: &str) -> Route {
-    Route {
-        id: id.into(),
-        host: None,
-        path: PathPrefix::new(path, false).unwrap(),
-        methods: Methods::Any,
-        any_host: false,
-        auth: Auth::Public,
-        require: Policy::default(),
-        challenge: ChallengeStyle::Auto,
-        authorize: Vec::new(),
-        idle_timeout: None,
-        body_limit: None,
-        encoded_slash: EncodedSlash::Refuse,
-        forward_authorization: false,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        cache: ResponseCache::Private,
-        websocket_origins: Vec::new(),
-        identity: None,
-        upstream: Arc::new(Upstream {
-            server: Server::new("127.0.0.1", 9000),
-            host: HostHeader::Preserve,
-            strip_prefix: None,
-            timeouts: Timeouts::default(),
-            retries: Retries::default(),
-            tls: None,
-            protocol: Protocol::default(),
-            prepared: Prepared::default(),
-        }),
-    }
-}
+use crate::route::{Auth, Required};
 
 fn session(id: &str, path: &str) -> Route {
     let auth = Auth::Session { provider: ProviderName::parse("workforce").unwrap(), required: Required::Yes };
