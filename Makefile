@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 600
 # All of them when empty.
 FUZZ_TARGETS ?=
 
-.PHONY: help demo test golden soak mutants journey hostile check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-tools \
+.PHONY: help demo test golden soak mutants journey hostile check fmt clippy deny doc bench bench-peers instructions pgo fuzz fuzz-smoke fuzz-check fuzz-tools \
 	node-projects chromium tools
 
 help:
@@ -20,7 +20,7 @@ help:
 	@echo 'make hostile what clients do that mean harm: raw HTTP/2, floods, slow ones, WebSockets'
 	@echo 'make soak    the golden invariant for half an hour, with an eye on memory and descriptors'
 	@echo 'make mutants shows that the golden invariant notices faults'
-	@echo 'make check   fmt, clippy, test, deny, doc'
+	@echo 'make check   fmt, clippy, fuzz-check, test, deny, doc'
 	@echo 'make bench   the gateway against a bare Pingora proxy; bench-peers: others beside them'
 	@echo 'make instructions   instructions per request against those that are kept'
 	@echo 'make pgo     a release build guided by a profile'
@@ -95,7 +95,7 @@ chromium:
 		fi; \
 	fi
 
-check: fmt clippy test deny doc
+check: fmt clippy fuzz-check test deny doc
 
 fmt:
 	cargo fmt --check
@@ -131,6 +131,10 @@ fuzz: fuzz-tools
 # What CI does: every corpus again, then a look around.
 fuzz-smoke: fuzz-tools
 	fuzz/run.sh 20 $(FUZZ_TARGETS)
+
+# They are a workspace of their own, which the other commands don't see.
+fuzz-check: fuzz-tools
+	cargo check --manifest-path fuzz/Cargo.toml
 
 fuzz-tools: tools
 	@command -v cargo-fuzz >/dev/null || { echo 'missing: cargo-fuzz; cargo install cargo-fuzz --locked' >&2; exit 1; }
