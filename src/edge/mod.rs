@@ -174,16 +174,21 @@ impl Edge {
 
 #[async_trait]
 impl ProxyHttp for Edge {
-    type CTX = Context;
+    /// In a box: Pingora moves what it is given, with all that a request may need, several times.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.gateway.clock.now(), self.traffic.enter())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.gateway.clock.now(), self.traffic.enter()))
     }
 
     /// No modules: the default one would cost every request a boxed value for compression we don't do.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<()> {
+    async fn early_request_filter(
+        &self,
+        down: &mut Downstream,
+        ctx: &mut Box<Context>,
+    ) -> pingora::Result<()> {
         ctx.traits = Traits::of(down.req_header());
         ctx.connection = Connection::of(down.digest());
         if let Some(connection) = &ctx.connection
@@ -203,7 +208,7 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    async fn request_filter(&self, down: &mut Downstream, ctx: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(&self, down: &mut Downstream, ctx: &mut Box<Context>) -> pingora::Result<bool> {
         match self.decide(down, ctx).await? {
             Outcome::Forward(forward) => {
                 ctx.forward(forward);
@@ -227,7 +232,7 @@ impl ProxyHttp for Edge {
     async fn upstream_peer(
         &self,
         down: &mut Downstream,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         if ctx.connect_attempts + ctx.stale_retries > 0 {
             // An attempt takes its time.
@@ -248,7 +253,7 @@ impl ProxyHttp for Edge {
         peer: &HttpPeer,
         connection: std::os::fd::RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         // Another attempt sends the body again, and waits for another answer.
         (ctx.body_received, ctx.upstream_time) = (0, None);
@@ -285,7 +290,7 @@ impl ProxyHttp for Edge {
         &self,
         down: &mut Downstream,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         self.write_upstream_request(down.req_header(), request, forward, ctx)
@@ -296,7 +301,7 @@ impl ProxyHttp for Edge {
         _down: &mut Downstream,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let Progress::Forwarding(forward) = &ctx.progress else { return never_forwarded() };
         if let Some(exchange) =
@@ -325,7 +330,7 @@ impl ProxyHttp for Edge {
         &self,
         down: &mut Downstream,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         ctx.announcements += u32::from(response.status.is_informational());
         response::check(down.req_header(), response, ctx.announcements).map_err(Error::into_up)?;
@@ -364,7 +369,7 @@ impl ProxyHttp for Edge {
         down: &mut Downstream,
         _body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Duration>> {
         let Some(exchange) = &mut ctx.exchange else { return Ok(None) };
         let standing = if end && down.as_downstream_mut().is_body_done() {
@@ -393,7 +398,7 @@ impl ProxyHttp for Edge {
         &self,
         _down: &mut Downstream,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been sent, so trying again is always safe.
@@ -408,7 +413,7 @@ impl ProxyHttp for Edge {
         _peer: &HttpPeer,
         down: &mut Downstream,
         mut error: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
         if error.etype == UNUSABLE {
@@ -446,22 +451,27 @@ impl ProxyHttp for Edge {
         error
     }
 
-    async fn fail_to_proxy(&self, down: &mut Downstream, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        down: &mut Downstream,
+        error: &Error,
+        ctx: &mut Box<Context>,
+    ) -> FailToProxy {
         self.fail(down, error, ctx).await
     }
 
-    fn suppress_error_log(&self, _down: &Downstream, _ctx: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _down: &Downstream, _ctx: &Box<Context>, _error: &Error) -> bool {
         // `fail` has said what an operator needs, without query or addresses of people.
         true
     }
 
-    fn request_summary(&self, down: &Downstream, _ctx: &Context) -> String {
+    fn request_summary(&self, down: &Downstream, _ctx: &Box<Context>) -> String {
         // Never the query: it may hold a code or a token.
         let request = down.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
 
-    async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, down: &mut Downstream, _error: Option<&Error>, ctx: &mut Box<Context>) {
         let now = Stopwatch::start();
         if let (Some(exchange), Progress::Forwarding(forward)) = (&mut ctx.exchange, &ctx.progress) {
             self.upstream_clock.keep(exchange, now, forward.route.upstream.timeouts.keep_alive);

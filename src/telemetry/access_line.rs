@@ -76,7 +76,8 @@ impl Unwritten {
     /// Takes up what the line of `entry` is to say, and which of `claims` the identity has.
     pub(super) fn put(&mut self, entry: &Entry<'_>, client: Option<IpAddr>, claims: &[ClaimPath]) {
         // Whoever calls us cuts the query; this is what keeps codes and tokens out if one doesn't.
-        let path = entry.path.split(['?', '#']).next().unwrap_or_default();
+        let end = memchr::memchr2(b'?', b'#', entry.path.as_bytes());
+        let path = end.map_or(entry.path, |end| entry.path.get(..end).unwrap_or_default());
         let texts = [
             entry.request_id.as_str(),
             bounded(entry.method.as_str(), MAX_METHOD),

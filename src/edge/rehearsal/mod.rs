@@ -72,7 +72,7 @@ impl Edge {
     async fn go_through(
         &self,
         down: &mut Downstream,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<RequestHeader>> {
         self.early_request_filter(down, ctx).await?;
         if self.request_filter(down, ctx).await? {
