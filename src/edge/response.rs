@@ -123,8 +123,12 @@ impl Edge {
 /// ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)) but for framing, and what is always
 /// meant so.
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let is_one = |name: &HeaderName| *name == CONNECTION || OF_THE_CONNECTION.contains(name);
-    if !headers.keys().any(is_one) {
+    // What most upstreams say names one field, which goes anyway and hardly ever came.
+    let is_one = |(name, value): (&HeaderName, &HeaderValue)| {
+        let of_the_connection = OF_THE_CONNECTION.contains(name);
+        of_the_connection || *name == CONNECTION && !value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+    };
+    if !headers.iter().any(is_one) {
         return;
     }
     let options = headers.get_all(CONNECTION).iter();

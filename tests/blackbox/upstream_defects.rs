@@ -146,13 +146,18 @@ fn an_http_1_0_client_gets_what_it_can_read(#[case] bytes: &[u8]) {
     assert!(!said.contains("transfer-encoding") && !said.contains("early hints"), "{said}");
 }
 
-#[test]
-fn what_an_upstream_says_of_its_own_connection_stays_here() {
+#[rstest]
+#[case::a_list("Connection: keep-alive, X-Hop, content-length\r\nX-Hop: 1\r\n")]
+#[case::two_lists("Connection: Keep-Alive\r\nConnection: X-Hop\r\nX-Hop: 1\r\n")]
+#[case::only_what_goes_anyway("Connection: Keep-Alive\r\n")]
+#[case::nothing("")]
+fn what_an_upstream_says_of_its_own_connection_stays_here(
+    #[case] said: &str,
+    #[values("", "Keep-Alive: timeout=300\r\n", "Proxy-Connection: keep-alive\r\n")] anyway: &str,
+) {
     let site = Site::start();
-    let said =
-        b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop, content-length\r\nKeep-Alive: timeout=300\r\n\
-        Proxy-Connection: keep-alive\r\nX-Hop: 1\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok";
-    site.upstream.at("/public/hop", Behaviour::Says(said.to_vec()));
+    let said = format!("HTTP/1.1 200 OK\r\n{said}{anyway}X-Kept: 1\r\nContent-Length: 2\r\n\r\nok");
+    site.upstream.at("/public/hop", Behaviour::Says(said.into_bytes()));
     let response = site.gateway.ask("GET /public/hop", "");
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     for gone in ["keep-alive", "proxy-connection", "x-hop"] {
