@@ -17,6 +17,7 @@ use serde_json::ser::Formatter;
 
 use super::access_log::Entry;
 use super::labels::Decision;
+use super::line_queue::LineOver;
 use super::{LogFormat, address};
 use crate::clock::Timestamp;
 use crate::identity::ClaimPath;
@@ -27,7 +28,7 @@ const MAX_METHOD: usize = 32;
 const MAX_CLAIM: usize = 256;
 
 /// Lines for which there stays room.
-const KEPT_LINES: usize = 1024;
+const KEPT_LINES: usize = 2048;
 
 /// What lines are to say, put by until there is time to write them: a request pays for copying what
 /// it alone knows, and whoever writes many lines at once has the code for it at hand.
@@ -125,8 +126,15 @@ impl Unwritten {
         self.texts.len() - before
     }
 
-    /// Appends every line with its line feed, and forgets them. `names` are the claims that it was given.
-    pub(super) fn write(&mut self, format: LogFormat, names: &[ClaimPath], out: &mut Vec<u8>) {
+    /// Appends every line with its line feed, says so each time, and forgets them. `names` are the claims
+    /// that it was given.
+    pub(super) fn write(
+        &mut self,
+        format: LogFormat,
+        names: &[ClaimPath],
+        out: &mut Vec<u8>,
+        line_over: &mut LineOver<'_>,
+    ) {
         let (mut texts, mut claims) = (self.texts.as_str(), self.claims.as_slice());
         for facts in self.lines.drain(..) {
             let record = Record::of(facts, &mut texts);
@@ -141,6 +149,7 @@ impl Unwritten {
                 LogFormat::Text => drop(record.write_text(&mut Text(out), identity)),
             }
             out.push(b'\n');
+            line_over(out);
         }
         self.claims.clear();
         self.texts.clear();
@@ -506,7 +515,7 @@ mod tests {
         let claims: Vec<_> = claims.iter().map(|name| ClaimPath::new(name)).collect();
         let (mut unwritten, mut line) = (Unwritten::default(), Vec::new());
         unwritten.put(&entry, Some(IpAddr::from([203, 0, 113, 77])), &claims);
-        unwritten.write(format, &claims, &mut line);
+        unwritten.write(format, &claims, &mut line, &mut |_| {});
         assert_eq!(unwritten.bytes(), 0);
         String::from_utf8(line).unwrap()
     }
@@ -558,7 +567,7 @@ mod tests {
         for (path, identity) in asked {
             unwritten.put(&entry(&id, "h", path, identity), None, &claims);
         }
-        unwritten.write(LogFormat::Json, &claims, &mut out);
+        unwritten.write(LogFormat::Json, &claims, &mut out, &mut |_| {});
         let out = String::from_utf8(out).unwrap();
         assert_eq!(out.lines().count(), asked.len());
         for (line, (path, identity)) in out.lines().zip(asked) {

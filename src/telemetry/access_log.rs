@@ -94,8 +94,10 @@ impl AccessLog {
     fn to(config: &Config, output: impl std::io::Write + Send + 'static, lines: usize) -> Self {
         let claims: Arc<[_]> = config.access_claims.iter().map(|name| ClaimPath::new(name)).collect();
         let (names, format) = (Arc::clone(&claims), config.format);
-        let render = move |unwritten: &mut Unwritten, out: &mut Vec<u8>| unwritten.write(format, &names, out);
-        let queue = LineQueue::start("access-log", output, lines, render);
+        let queue =
+            LineQueue::start("access-log", output, lines, move |unwritten: &mut Unwritten, out, over| {
+                unwritten.write(format, &names, out, over);
+            });
         Self { queue: Some(queue), claims, client_address: config.client_address }
     }
 

@@ -1,8 +1,8 @@
 //! Lines on their way to a slow output, written by a thread of their own.
 //!
 //! Whoever hands in a line puts what it says into a buffer under a short lock and never waits for the
-//! output. The thread gathers what comes within [`GATHER`], renders it and writes it at once: waking it,
-//! and every write, costs more than all else a line needs.
+//! output. The thread gathers what comes within [`GATHER`], renders it and writes it in large pieces: waking
+//! it, and every write, costs more than all else a line needs.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +13,14 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_millis(20);
 /// Bytes that may wait, however few lines they are. Written out they may become some times as many.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// A buffer that has grown larger in a rush is given back.
-const KEPT_BYTES: usize = 256 * 1024;
+/// Text of as many bytes is written before more is rendered. The room for the next is in the cache then, and
+/// a pipe takes no more at once.
+const PIECE: usize = 64 * 1024;
+/// A buffer that has grown larger for a long line is given back.
+const KEPT_BYTES: usize = 2 * PIECE;
+
+/// What is told that the text so far ends with a line, and may take it.
+pub(super) type LineOver<'a> = dyn FnMut(&mut Vec<u8>) + 'a;
 
 /// A queue of lines, gathered in a `T`, in front of an output.
 #[derive(Debug)]
@@ -63,12 +69,13 @@ impl<T> Clone for LineQueue<T> {
 
 impl<T: Default + Send + 'static> LineQueue<T> {
     /// Starts the thread that writes to `output` what `render` makes of the lines gathered, which it
-    /// takes out of there. Where no thread can be had every line is dropped.
+    /// takes out of there. After every line it says so, and may find the text gone. Where no thread can be
+    /// had every line is dropped.
     pub(super) fn start(
         name: &str,
         output: impl Write + Send + 'static,
         limit: usize,
-        render: impl Fn(&mut T, &mut Vec<u8>) + Send + 'static,
+        render: impl Fn(&mut T, &mut Vec<u8>, &mut LineOver<'_>) + Send + 'static,
     ) -> Self {
         let waiting = T::default();
         let state = State { waiting, bytes: 0, lines: 0, writer: Writer::Awake, stopping: false };
@@ -141,7 +148,7 @@ impl<T: Default> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_to(&self, mut output: impl Write, render: impl Fn(&mut T, &mut Vec<u8>)) {
+    fn write_to(&self, mut output: impl Write, render: impl Fn(&mut T, &mut Vec<u8>, &mut LineOver<'_>)) {
         let _end = End(self);
         let (mut taken, mut text) = (T::default(), Vec::new());
         loop {
@@ -149,8 +156,13 @@ impl<T: Default> Shared<T> {
             if lines == 0 {
                 break;
             }
-            render(&mut taken, &mut text);
             // A line that can't be written is lost: there is nowhere else to say so.
+            render(&mut taken, &mut text, &mut |text| {
+                if text.len() >= PIECE {
+                    let _ = output.write_all(text);
+                    text.clear();
+                }
+            });
             let _ = output.write_all(&text).and_then(|()| output.flush());
             text.clear();
             text.shrink_to(KEPT_BYTES);
@@ -212,7 +224,12 @@ mod tests {
     }
 
     fn queue(output: impl Write + Send + 'static, limit: usize) -> LineQueue<Vec<u8>> {
-        LineQueue::start("lines", output, limit, |lines, text| text.append(lines))
+        LineQueue::start("lines", output, limit, |lines: &mut Vec<u8>, text, line_over| {
+            for line in std::mem::take(lines).split_inclusive(|&byte| byte == b'\n') {
+                text.extend_from_slice(line);
+                line_over(text);
+            }
+        })
     }
 
     fn push(queue: &LineQueue<Vec<u8>>, line: &[u8]) {
@@ -254,6 +271,17 @@ mod tests {
             assert!(of_thread.eq((0..500).map(|number| number.to_string())));
         }
         assert_eq!(queue.dropped(), 0);
+    }
+
+    #[test]
+    fn many_lines_come_in_pieces_that_end_with_a_line() {
+        let (sender, told) = mpsc::channel();
+        let queue = queue(Told(sender), usize::MAX);
+        let line = [vec![b'x'; PIECE / 3], b"\n".to_vec()].concat();
+        push(&queue, &line.repeat(7));
+        queue.close(Duration::from_mins(1));
+        let pieces: Vec<_> = told.try_iter().map(|piece| piece.len() / line.len()).collect();
+        assert_eq!(pieces, [3, 3, 1]);
     }
 
     #[test]
