@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cookie::SameSite;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -15,9 +14,8 @@ use crate::login::attempt::Previous;
 use crate::login::return_to::ReturnTo;
 use crate::login::start::{self, Wish};
 use crate::pages::{self, Asked, Page, Problem, problem_json};
-use crate::reply::{OwedCookies, Reply, SetCookie, Transport};
+use crate::reply::{OwedCookies, Reply};
 use crate::route::{ChallengeStyle, Route};
-use crate::session;
 use crate::session::cookie::pairs;
 use crate::telemetry::RequestId;
 use crate::telemetry::labels::{Decision, LoginOutcome, Refusal};
@@ -52,14 +50,16 @@ impl Gateway {
     /// Takes all our cookies from a browser whose requests have become too large to be read: it
     /// would never get better by itself.
     fn clear_own_cookies(&self, parts: &Parts) -> OwedCookies {
+        let sign_ins = || self.origins.iter().flat_map(|origin| &origin.sign_ins);
+        let clearing = |(name, _): (&str, &str)| {
+            // Providers have the names of login cookies in common. What is cleared as a cookie that crosses
+            // sites is cleared wherever the answer is read.
+            let owners = sign_ins().filter(|sign_in| sign_in.owns_cookie(name));
+            Some(owners.max_by_key(|sign_in| sign_in.is_answered_across_sites())?.clear_cookie(name))
+        };
         let mut owed = OwedCookies::none();
-        let partitioned =
-            self.origins.iter().flat_map(|origin| &origin.sign_ins).any(|at| at.scope.partitioned);
-        let own = pairs(&parts.headers).filter(|(name, _)| self.origins.owns_cookie(name));
-        for (name, _) in own.take(CLEARED_AT_MOST) {
-            let tls = name.starts_with(session::prefix(Transport::Tls));
-            let transport = if tls { Transport::Tls } else { Transport::Plain };
-            owed.owe(&SetCookie::clear(name, transport, SameSite::Lax).partitioned(partitioned));
+        for cookie in pairs(&parts.headers).filter_map(clearing).take(CLEARED_AT_MOST) {
+            owed.owe(&cookie);
         }
         owed
     }

@@ -13,6 +13,7 @@ use crate::identity::Claims;
 use crate::login::attempt::Previous;
 use crate::oidc::provider::Provider;
 use crate::oidc::testing::{self, FakeProvider, NOW};
+use crate::oidc::{self, ResponseMode};
 use crate::pages;
 use crate::route::origin::Origin;
 use crate::route::{self, ChallengeStyle};
@@ -35,6 +36,10 @@ struct House {
 }
 
 fn house(kind: StoreKind) -> House {
+    house_with(kind, vec![testing::config()])
+}
+
+fn house_with(kind: StoreKind, providers: Vec<oidc::Config>) -> House {
     let clock = ManualClock::at(NOW);
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let config = session::testing::config(kind);
@@ -45,12 +50,16 @@ fn house(kind: StoreKind) -> House {
             Arc::new(CookieStore::new(&config, None, Arc::clone(&keyring), Arc::clone(&shared)))
         }
     };
-    let name = testing::config().name;
-    let provider = Provider::new(testing::config(), Arc::new(FakeProvider::new()), Arc::clone(&shared));
     let origin = Origin::parse("https://app.test").unwrap();
-    let scope = Scope::new(&config, &origin, &name, Arc::new(ClaimNames::default()), 1);
-    let sign_in = Arc::new(SignIn::new(&origin, scope, Arc::new(provider), "/back", "vestibule"));
-    let metrics = Arc::new(Metrics::new(std::slice::from_ref(&name)).unwrap());
+    let names: Vec<_> = providers.iter().map(|provider| provider.name.clone()).collect();
+    let sign_in = |provider: oidc::Config| {
+        let scope =
+            Scope::new(&config, &origin, &provider.name, Arc::new(ClaimNames::default()), names.len());
+        let provider = Provider::new(provider, Arc::new(FakeProvider::new()), Arc::clone(&shared));
+        Arc::new(SignIn::new(&origin, scope, Arc::new(provider), "/back", "vestibule"))
+    };
+    let sign_ins = providers.into_iter().map(sign_in).collect();
+    let metrics = Arc::new(Metrics::new(&names).unwrap());
     let callbacks = Callbacks::new(
         Arc::clone(&keyring),
         Arc::clone(&store),
@@ -59,7 +68,7 @@ fn house(kind: StoreKind) -> House {
         std::iter::empty(),
     );
     let gateway = Gateway {
-        origins: ServedOrigins::new(vec![ServedOrigin::new(origin.clone(), vec![sign_in])]),
+        origins: ServedOrigins::new(vec![ServedOrigin::new(origin.clone(), sign_ins)]),
         routes: RouteTable::new(Vec::new(), "/.vestibule", std::slice::from_ref(&origin.host)),
         paths: EndpointPaths { callback: "/back".into(), ..EndpointPaths::default() },
         store,
@@ -251,24 +260,46 @@ fn only_who_can_sign_in_there_is_redirected(
     assert_eq!(location, (status == 302).then_some(address));
 }
 
+/// What a browser that has sent `cookies` is told to forget.
+fn cleared(house: &House, cookies: &str, problem: Problem) -> Vec<String> {
+    let parts = request(Method::GET, "/", &[("cookie", cookies)]);
+    let answer = house.gateway.refuse_at_edge(&parts, &RequestId::random(), problem);
+    let values = answer.reply.headers.get_all(SET_COOKIE).iter();
+    values.map(|value| value.to_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn a_head_that_is_too_large_costs_the_browser_our_cookies_and_no_others() {
     let house = house(StoreKind::Memory);
     let sent = "theirs=z; __Host-vestibule=x; __Host-vestibule-login-1=y";
-    let parts = request(Method::GET, "/", &[("cookie", sent)]);
-    let cleared = |problem| -> Vec<String> {
-        let answer = house.gateway.refuse_at_edge(&parts, &RequestId::random(), problem);
-        let values = answer.reply.headers.get_all(SET_COOKIE).iter();
-        values.map(|value| value.to_str().unwrap().to_owned()).collect()
-    };
     assert_eq!(
-        cleared(Problem::HeadTooLarge),
+        cleared(&house, sent, Problem::HeadTooLarge),
         [
             "__Host-vestibule=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
             "__Host-vestibule-login-1=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
         ]
     );
-    assert_eq!(cleared(Problem::BadRequest), Vec::<String>::new());
+    assert_eq!(cleared(&house, sent, Problem::BadRequest), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::by_form_alone(&["forms"])]
+#[case::by_form_at_one_of_two(&["forms", "workforce"])]
+#[case::in_whatever_order(&["workforce", "forms"])]
+fn a_cookie_of_a_login_that_crosses_sites_is_cleared_as_it_was_set(#[case] providers: &[&str]) {
+    let config = |&name: &&str| {
+        let response_mode = if name == "forms" { ResponseMode::FormPost } else { ResponseMode::Query };
+        oidc::Config { name: ProviderName::parse(name).unwrap(), response_mode, ..testing::config() }
+    };
+    let house = house_with(StoreKind::Memory, providers.iter().map(config).collect());
+    let session = &house.sign_in().scope.cookie;
+    assert_eq!(
+        cleared(&house, &format!("{session}=x; __Host-vestibule-login-1=y"), Problem::HeadTooLarge),
+        [
+            format!("{session}=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"),
+            "__Host-vestibule-login-1=; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=0".to_owned(),
+        ]
+    );
 }
 
 #[rstest]

@@ -62,9 +62,7 @@ pub fn on_callback(sign_in: &SignIn, keyring: &Keyring, headers: &HeaderMap, now
 pub fn forget(sign_in: &SignIn, headers: &HeaderMap) -> OwedCookies {
     let mut owed = OwedCookies::none();
     if pairs(headers).any(|(name, _)| name == sign_in.loop_cookie) {
-        let cookie =
-            SetCookie::clear(&sign_in.loop_cookie, sign_in.scope.transport, sign_in.login_same_site());
-        owed.owe(&cookie.partitioned(sign_in.scope.partitioned));
+        owed.owe(&sign_in.clear_login_cookie(&sign_in.loop_cookie));
     }
     owed
 }

@@ -64,13 +64,16 @@ impl SignIn {
         }
     }
 
-    /// What a login needs comes back with the authorization response. A form is posted across sites,
-    /// where a Lax cookie stays behind.
+    /// Whether the authorization response is a form that another site posts.
+    #[must_use]
+    pub fn is_answered_across_sites(&self) -> bool {
+        self.provider.config().response_mode == ResponseMode::FormPost
+    }
+
+    /// What a login needs comes back with the authorization response. Where that crosses sites a Lax cookie
+    /// stays behind.
     fn login_same_site(&self) -> SameSite {
-        match self.provider.config().response_mode {
-            ResponseMode::Query => SameSite::Lax,
-            ResponseMode::FormPost => SameSite::None,
-        }
+        if self.is_answered_across_sites() { SameSite::None } else { SameSite::Lax }
     }
 
     fn set_login_cookie(&self, name: &str, value: &str) -> SetCookie {
@@ -84,7 +87,16 @@ impl SignIn {
             .partitioned(self.scope.partitioned)
     }
 
-    /// Whether a cookie of this name is one of a login here.
+    /// What takes a cookie of this name, which must be one of ours here, from the browser.
+    #[must_use]
+    pub fn clear_cookie(&self, name: &str) -> SetCookie {
+        if session::cookie::is_own(name, &self.scope) {
+            return session::cookie::clearing(&self.scope, name);
+        }
+        self.clear_login_cookie(name)
+    }
+
+    /// Whether a cookie of this name is one of ours here.
     #[must_use]
     pub fn owns_cookie(&self, name: &str) -> bool {
         name.starts_with(&self.cookie_prefix)

@@ -151,7 +151,9 @@ fn set(scope: &Scope, name: &str, value: &str) -> SetCookie {
     SetCookie::new(name, value, scope.transport, SameSite::Lax).partitioned(scope.partitioned)
 }
 
-fn clearing(scope: &Scope, name: &str) -> SetCookie {
+/// What takes one cookie of the session's from the browser.
+#[must_use]
+pub fn clearing(scope: &Scope, name: &str) -> SetCookie {
     SetCookie::clear(name, scope.transport, SameSite::Lax).partitioned(scope.partitioned)
 }
 
