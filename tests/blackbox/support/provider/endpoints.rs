@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::id_token::id_token;
+use super::mishap::Mishap;
 use super::{CLIENT_ID, CLIENT_SECRET, Endpoint, Grant, Shared, State, lock};
 use crate::support::jwt;
 use crate::support::message::{Request, value};
@@ -40,6 +41,15 @@ pub(super) fn answer(request: &Request, shared: &Shared) -> Option<Vec<u8>> {
         return Some(reply(404, "text/plain", "no such endpoint", ""));
     };
     *state.counts.entry(endpoint).or_default() += 1;
+    match state.mishap {
+        Some((at, Mishap::Hiccups(left))) if at == endpoint => {
+            state.mishap = left.checked_sub(1).map(|fewer| (at, Mishap::Hiccups(fewer)));
+        }
+        Some((at, Mishap::Echoes(status))) if at == endpoint => {
+            return Some(echo(request, status, &mut state));
+        }
+        _ => {}
+    }
     if state.fault == Fault::Down || (state.fault == Fault::DiscoveryDown && endpoint == Endpoint::Discovery)
     {
         return None;
@@ -235,6 +245,11 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
             return error_reply(400, "invalid_grant");
         }
     }
+    // RFC 7636 §4.1.
+    let verifier = value(&form, "code_verifier");
+    if !(43..=128).contains(&verifier.len()) {
+        state.mistakes.push(format!("token request with a code_verifier of {} characters", verifier.len()));
+    }
     let access_token = format!("access-{}", jwt::s256(value(&form, "code")));
     state.tokens.insert(access_token.clone(), grant.subject.clone());
     let id_token = id_token(state, &grant, &access_token);
@@ -243,7 +258,7 @@ fn token(request: &Request, state: &mut State) -> Vec<u8> {
         access_token.clone(),
         refresh_token.clone(),
         id_token.clone(),
-        value(&form, "code_verifier").to_owned(),
+        verifier.to_owned(),
     ]);
     let token_type = match state.fault {
         Fault::TokenTypeOddCase => "bEARER",
@@ -323,6 +338,17 @@ fn end_session(request: &Request, state: &mut State) -> Vec<u8> {
     };
     state.sign_outs.push(asked);
     if back.is_empty() { reply(200, "text/html", "signed out", "") } else { redirect(&back, &pass) }
+}
+
+/// An error that repeats what was sent, as the messages of careless servers do.
+fn echo(request: &Request, status: u16, state: &mut State) -> Vec<u8> {
+    let credentials = request.fields.text("authorization").to_owned();
+    let verifier = value(&request.form(), "code_verifier").to_owned();
+    let sent = format!("{credentials} {verifier} {}", String::from_utf8_lossy(&request.body));
+    let credentials = credentials.split(' ').next_back().unwrap_or_default().to_owned();
+    state.secrets.extend([credentials, verifier].into_iter().filter(|secret| !secret.is_empty()));
+    let said = json!({ "error": sent, "error_description": sent, "error_uri": sent, "message": sent });
+    reply(status, "application/json", &said.to_string(), "")
 }
 
 fn error_reply(status: u16, error: &str) -> Vec<u8> {

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// A mishap of one endpoint: what becomes of its good answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mishap {
@@ -47,23 +49,48 @@ pub(crate) enum Mishap {
     Gzip,
     /// The connection is closed instead.
     Closes,
+    /// The good answer, in which this member has become this JSON, or is gone where that is empty. `ISSUER` in it
+    /// is the provider's own address, `AUTHORITY` the same without its scheme.
+    Member(&'static str, &'static str),
+    /// This status and this JSON.
+    Says(u16, &'static str),
+    /// This status, and that it is to be had at this address, in which `ISSUER` is the provider's own.
+    Leads(u16, &'static str),
+    /// The good answer, made this long by blanks behind it.
+    Padded(usize),
+    /// The good answer with something in it that makes it so many levels deep.
+    Levels(usize),
+    /// A gibibyte, announced.
+    Gibibyte,
+    /// 500 so many times, then the good answer again.
+    Hiccups(usize),
+    /// This status, and JSON that repeats all that was sent.
+    Echoes(u16),
 }
 
 /// `{}` as gzip packs it: who unpacked it would have an object to read.
 const PACKED: [u8; 22] =
     [0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0x02, 0x03, 0xab, 0xae, 0x05, 0, 0x43, 0xbf, 0xa6, 0xa3, 0x02, 0, 0, 0];
 
+/// The type of what is JSON.
+const JSON: &str = "Content-Type: application/json\r\n";
+/// More than anybody reads, and not for ever if somebody does: together a gibibyte.
+const PIECES: usize = 16_384;
+/// Bytes of each.
+const PIECE: usize = 0x10000;
+
 impl Mishap {
     /// Sends what becomes of a good answer. Whether the connection goes on.
     pub(super) fn send(self, out: &mut impl Write, good: &[u8], elsewhere: &str) -> bool {
         let head_ends = good.windows(4).position(|four| four == b"\r\n\r\n").map_or(good.len(), |at| at + 4);
         let body = good.get(head_ends..).unwrap_or_default();
-        let json = |body: &[u8]| reply(200, "Content-Type: application/json\r\n", body.len(), body);
-        let spoilt = match self {
-            Self::Slow => {
-                thread::sleep(Duration::from_secs(6));
-                return false;
-            }
+        if let Some(spoilt) = self.whole(body, elsewhere) {
+            return out.write_all(&spoilt).is_ok();
+        }
+        match self {
+            // It was spoilt where it was made.
+            Self::Echoes(_) => return out.write_all(good).is_ok(),
+            Self::Slow => thread::sleep(Duration::from_secs(6)),
             Self::Drips => {
                 for byte in good {
                     thread::sleep(Duration::from_millis(50));
@@ -71,64 +98,101 @@ impl Mishap {
                         break;
                     }
                 }
-                return false;
             }
-            Self::Closes => return false,
             Self::Endless => {
-                let head =
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-                let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
-                let _ = out.write_all(head.as_bytes());
-                // More than anybody reads, and not for ever if somebody does.
-                for _ in 0..16_384 {
-                    if out.write_all(chunk.as_bytes()).is_err() {
-                        break;
-                    }
-                }
-                return false;
+                let piece = format!("{PIECE:x}\r\n{}\r\n", " ".repeat(PIECE));
+                pour(out, "Transfer-Encoding: chunked", &piece);
             }
+            Self::Gibibyte => {
+                pour(out, &format!("Content-Length: {}", PIECE * PIECES), &" ".repeat(PIECE));
+            }
+            Self::CutOff => drop(out.write_all(&reply(200, JSON, body.len() + 100, body))),
+            Self::AnnouncedShorter => drop(out.write_all(&reply(200, JSON, body.len() / 2, body))),
+            _ => {}
+        }
+        false
+    }
+
+    /// The one answer that comes instead; none where it is no whole one, or the connection ends with it.
+    fn whole(self, body: &[u8], elsewhere: &str) -> Option<Vec<u8>> {
+        let json = |body: &[u8]| reply(200, JSON, body.len(), body);
+        let text = || String::from_utf8_lossy(body).into_owned();
+        let issuer = elsewhere.strip_suffix("/planted").unwrap_or(elsewhere);
+        Some(match self {
             Self::Status(status) => reply(status, "Content-Type: text/plain\r\n", 4, b"oops"),
+            Self::Hiccups(_) => reply(500, "Content-Type: text/plain\r\n", 4, b"oops"),
             Self::Later(status, when) => {
                 reply(status, &format!("Content-Type: text/plain\r\nRetry-After: {when}\r\n"), 4, b"oops")
             }
             Self::Redirect => reply(302, &format!("Location: {elsewhere}\r\n"), 0, b""),
+            Self::Leads(status, to) => {
+                reply(status, &format!("Location: {}\r\n", to.replace("ISSUER", issuer)), 0, b"")
+            }
             Self::Html => reply(200, "Content-Type: text/html\r\n", 22, b"<html>It works!</html>"),
             Self::ContentType(other) => reply(200, &format!("Content-Type: {other}\r\n"), body.len(), body),
             Self::Truncated => json(body.get(..body.len() / 2).unwrap_or_default()),
-            Self::CutOff => {
-                let head = "Content-Type: application/json\r\n";
-                let _ = out.write_all(&reply(200, head, body.len() + 100, body));
-                return false;
-            }
-            Self::AnnouncedShorter => {
-                let head = "Content-Type: application/json\r\n";
-                let _ = out.write_all(&reply(200, head, body.len() / 2, body));
-                return false;
-            }
             Self::Huge => json(&[b"{\"padding\":\"".as_slice(), &vec![b'x'; 2 << 20], b"\"}"].concat()),
+            Self::Padded(length) => {
+                let mut padded = body.to_vec();
+                padded.resize(length, b' ');
+                json(&padded)
+            }
             Self::Deep => {
                 json(format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes())
             }
+            Self::Levels(levels) => {
+                // The answer itself is one of them.
+                let lists = levels.saturating_sub(1);
+                json(&with_member(body, "levels", &("[".repeat(lists) + &"]".repeat(lists))))
+            }
             Self::Doubled => {
-                let text = String::from_utf8_lossy(body).into_owned();
+                let text = text();
                 let rest = text.strip_prefix('{').unwrap_or_default();
                 let first = rest.split_once(':').map_or("", |(name, _)| name);
                 json(format!("{{{first}:\"another\",{rest}").as_bytes())
             }
+            Self::Member(name, value) => {
+                let authority = issuer.split_once("://").map_or(issuer, |(_, authority)| authority);
+                let value = value.replace("ISSUER", issuer).replace("AUTHORITY", authority);
+                json(&with_member(body, name, &value))
+            }
             Self::Utf16 => {
-                let text = String::from_utf8_lossy(body).into_owned();
-                let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+                let wide: Vec<u8> = text().encode_utf16().flat_map(u16::to_le_bytes).collect();
                 json(&[b"\xff\xfe".as_slice(), &wide].concat())
             }
             Self::ByteOrderMark => json(&["\u{feff}".as_bytes(), body].concat()),
             Self::Trailing => json(&[body, b"{}"].concat()),
             Self::Bytes(bytes) => json(bytes.as_bytes()),
-            Self::Gzip => {
-                let head = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
-                reply(200, head, PACKED.len(), &PACKED)
-            }
-        };
-        out.write_all(&spoilt).is_ok()
+            Self::Says(status, said) => reply(status, JSON, said.len(), said.as_bytes()),
+            Self::Gzip => reply(200, &format!("{JSON}Content-Encoding: gzip\r\n"), PACKED.len(), &PACKED),
+            _ => return None,
+        })
+    }
+}
+
+/// A document with this member as this JSON, or without it.
+fn with_member(document: &[u8], name: &str, json: &str) -> Vec<u8> {
+    let mut document: Value = serde_json::from_slice(document).unwrap_or_default();
+    if let Some(members) = document.as_object_mut() {
+        if json.is_empty() {
+            members.shift_remove(name);
+        } else {
+            let value = serde_json::from_str(json).unwrap_or_else(|e| panic!("{json}: {e}"));
+            members.insert(name.to_owned(), value);
+        }
+    }
+    document.to_string().into_bytes()
+}
+
+/// A good head with this line in it, and this for as long as anybody reads.
+fn pour(out: &mut impl Write, framing: &str, piece: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\n{JSON}{framing}\r\n\r\n");
+    let mut sent = out.write_all(head.as_bytes());
+    for _ in 0..PIECES {
+        if sent.is_err() {
+            return;
+        }
+        sent = out.write_all(piece.as_bytes());
     }
 }
 
