@@ -59,7 +59,15 @@ mod paths;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod provider_documents;
+#[cfg(test)]
+mod provider_metadata;
+#[cfg(test)]
+mod provider_outages;
+#[cfg(test)]
 mod provider_tls;
+#[cfg(test)]
+mod provider_token;
 #[cfg(test)]
 mod provider_wire;
 #[cfg(test)]

@@ -36,10 +36,13 @@ fn site(mishap: Option<(Endpoint, Mishap)>) -> Site {
 #[case::not_there(Mishap::Status(404), "provider_unexpected_status")]
 #[case::nothing_to_say(Mishap::Status(203), "provider_unexpected_status")]
 #[case::redirect(Mishap::Redirect, "provider_redirected")]
+#[case::redirect_with_all_that_was_sent(Mishap::Leads(307, "ISSUER/planted"), "provider_redirected")]
+#[case::redirect_for_good(Mishap::Leads(308, "ISSUER/planted"), "provider_redirected")]
 #[case::a_page(Mishap::Html, "provider_answer_not_json")]
 #[case::half_a_document(Mishap::Truncated, "provider_answer_not_json")]
 #[case::two_megabytes(Mishap::Huge, "provider_answer_too_long")]
 #[case::without_end(Mishap::Endless, "provider_answer_too_long")]
+#[case::a_gibibyte(Mishap::Gibibyte, "provider_answer_too_long")]
 #[case::very_deep(Mishap::Deep, "provider_answer_not_json")]
 #[case::a_member_twice(Mishap::Doubled, "provider_answer_not_json")]
 #[case::utf_16(Mishap::Utf16, "provider_answer_not_json")]
@@ -69,6 +72,9 @@ fn nobody_is_signed_in_by_a_spoilt_answer(
     assert_eq!(site.reason(&page.response), expected, "{shown}\n{}", site.gateway.logs());
     assert_eq!(page.status(), 503, "{shown}");
     assert!(page.response.fields.has("retry-after"));
+    assert_eq!(page.response.fields.text("cache-control"), "no-store");
+    assert_eq!(page.response.fields.text("referrer-policy"), "no-referrer");
+    assert!(page.response.fields.text("content-security-policy").contains("frame-ancestors 'none'"));
     never_given_a_session(&browser);
     site.upstream.saw_nothing();
     // Two seconds by the configuration, retries among them; and what this machine is busy with.
@@ -125,22 +131,6 @@ fn the_providers_wish_to_be_left_alone_goes_on_to_the_person(
         site.refused_at_callback(&page.response, "provider_held_off");
         let after: u64 = page.response.fields.text("retry-after").parse().expect("seconds");
         assert!((1..=60).contains(&after), "{after}");
-    }
-}
-
-#[test]
-fn a_document_that_was_good_stays_in_use() {
-    let site = site(None);
-    assert_eq!(site.arrive(&Browser::new(), "/private").status(), 200);
-    for (endpoint, mishap) in [
-        (Endpoint::Discovery, Mishap::Closes),
-        (Endpoint::Discovery, Mishap::Html),
-        (Endpoint::Jwks, Mishap::Status(500)),
-        (Endpoint::Jwks, Mishap::Bytes("{\"keys\":[]}")),
-    ] {
-        site.provider.spoil(Some((endpoint, mishap)));
-        let page = site.arrive(&Browser::new(), "/private");
-        assert_eq!(page.status(), 200, "{endpoint:?} {mishap:?}: {}", site.gateway.logs());
     }
 }
 
