@@ -10,7 +10,7 @@ use crate::support::browser::Browser;
 use crate::support::config::Config;
 use crate::support::gateway::Gateway;
 use crate::support::jwt::Key;
-use crate::support::provider::{Endpoint, Provider};
+use crate::support::provider::{Endpoint, Fault, Mishap, Provider};
 use crate::support::site::{Site, never_given_a_session};
 use crate::support::upstream::Upstream;
 
@@ -30,11 +30,13 @@ fn signs_in(site: &Site) {
 
 #[track_caller]
 fn is_refused(site: &Site, status: u16, reason: &str) {
+    site.upstream.forget();
     let browser = Browser::new();
     let page = site.visit(&browser, "/again");
     site.refused_at_callback(&page.response, reason);
     assert_eq!(page.status(), status, "{}", page.response.everything());
     never_given_a_session(&browser);
+    site.upstream.saw_nothing();
 }
 
 #[test]
@@ -59,6 +61,56 @@ fn another_key_under_the_same_name_is_used_at_once() {
     site.provider.publish(vec![Key::second().jwk("first")]);
     signs_in(&site);
     assert_eq!(site.provider.calls(Endpoint::Jwks), fetched + 1);
+    // What the old one signs under that name is good for nothing any more.
+    site.provider.sign_with(Key::first(), "first");
+    is_refused(&site, 400, "id_token_signature");
+}
+
+#[test]
+fn without_an_overlap_the_new_key_is_used_at_once_and_the_old_one_never_again() {
+    let site = site();
+    let fetched = site.provider.calls(Endpoint::Jwks);
+    site.provider.rotate_keys();
+    signs_in(&site);
+    signs_in(&site);
+    assert_eq!(site.provider.calls(Endpoint::Jwks), fetched + 1, "one refetch for one new key");
+    site.provider.sign_with(Key::first(), "first");
+    is_refused(&site, 400, "id_token_key_unknown");
+}
+
+#[test]
+fn a_new_key_is_found_where_tokens_name_none() {
+    let site = site();
+    site.provider.make(Fault::KidAbsentSingleJwks);
+    signs_in(&site);
+    let fetched = site.provider.calls(Endpoint::Jwks);
+    site.provider.rotate_keys();
+    signs_in(&site);
+    assert_eq!(site.provider.calls(Endpoint::Jwks), fetched + 1);
+}
+
+#[test]
+fn a_new_key_is_found_though_the_provider_stumbles() {
+    let site = site();
+    let fetched = site.provider.calls(Endpoint::Jwks);
+    site.provider.rotate_keys();
+    site.provider.spoil(Some((Endpoint::Jwks, Mishap::Hiccups(2))));
+    signs_in(&site);
+    assert_eq!(site.provider.calls(Endpoint::Jwks), fetched + 3);
+}
+
+#[test]
+fn two_keys_of_one_name_are_none() {
+    let site = site();
+    site.provider.publish(vec![Key::first().jwk("first"), Key::second().jwk("first")]);
+    site.provider.sign_with(Key::second(), "first");
+    is_refused(&site, 400, "id_token_key_ambiguous");
+    // Neither counts from here on, until the provider says which one it is.
+    site.provider.sign_with(Key::first(), "first");
+    is_refused(&site, 400, "id_token_key_ambiguous");
+    site.provider.publish(vec![Key::second().jwk("first")]);
+    site.provider.sign_with(Key::second(), "first");
+    signs_in(&site);
 }
 
 #[test]

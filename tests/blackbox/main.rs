@@ -39,6 +39,8 @@ mod headers;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod issuer_identification;
+#[cfg(test)]
 mod key_rotation;
 #[cfg(test)]
 mod leaks;

@@ -10,7 +10,7 @@ use crate::support::browser::{Browser, Errand};
 use crate::support::config::Config;
 use crate::support::gateway::Gateway;
 use crate::support::message::{Response, value};
-use crate::support::provider::{CLIENT_ID, Endpoint, Fault, Provider};
+use crate::support::provider::{CLIENT_ID, Endpoint, Fault, Mishap, Provider};
 use crate::support::site::never_given_a_session;
 use crate::support::upstream::Upstream;
 
@@ -32,9 +32,15 @@ impl Site {
     }
 
     fn around(idp: Provider, edit: impl FnOnce(Config) -> Config) -> Self {
-        let (partners, upstream) = (Provider::start(), Upstream::start());
-        let config =
-            Config::new(&idp.entry(), &upstream).set("/providers/partners", partners.entry()).route(json!({
+        Self::between(idp, Provider::start(), edit)
+    }
+
+    fn between(idp: Provider, partners: Provider, edit: impl FnOnce(Config) -> Config) -> Self {
+        let upstream = Upstream::start();
+        let config = Config::new(&idp.entry(), &upstream)
+            .set("/log/format", json!("json"))
+            .set("/providers/partners", partners.entry())
+            .route(json!({
                 "id": "partners", "match": { "path": "/partners" },
                 "auth": { "session": "partners" }, "upstream": upstream.url(),
             }));
@@ -78,12 +84,12 @@ fn each_provider_has_its_callback_and_its_session() {
 }
 
 #[rstest]
-#[case::whole_answer_at_the_other_callback("path", 400)]
-#[case::code_of_one_with_the_state_of_the_other("code", 400)]
-#[case::iss_of_the_other("iss", 400)]
-#[case::no_provider_in_the_path("plain", 404)]
-#[case::a_provider_nobody_knows("unknown", 404)]
-fn an_answer_of_another_provider_is_refused(#[case] how: &str, #[case] status: u16) {
+#[case::whole_answer_at_the_other_callback("path", 400, "provider_mismatch")]
+#[case::code_of_one_with_the_state_of_the_other("code", 400, "invalid_grant")]
+#[case::iss_of_the_other("iss", 400, "iss_mismatch")]
+#[case::no_provider_in_the_path("plain", 404, "not_found")]
+#[case::a_provider_nobody_knows("unknown", 404, "not_found")]
+fn an_answer_of_another_provider_is_refused(#[case] how: &str, #[case] status: u16, #[case] reason: &str) {
     let site = Site::start();
     let browser = Browser::new();
     let honest = site.answer(&browser, "/page");
@@ -101,11 +107,52 @@ fn an_answer_of_another_provider_is_refused(#[case] how: &str, #[case] status: u
     }
     let response = browser.open(url.as_str());
     assert_eq!(response.status, status, "{}", response.everything());
+    assert_eq!(site.gateway.reason(&response).1, reason, "{}", site.gateway.logs());
     never_given_a_session(&browser);
     site.upstream.saw_nothing();
     // A foreign code goes to the provider of the state, which knows nothing of it; nothing else goes anywhere.
     assert_eq!(site.asked_for_tokens(), usize::from(how == "code"));
     assert_eq!(site.partners.calls(Endpoint::Token), 0);
+}
+
+#[rstest]
+#[case::a_code(Fault::None)]
+#[case::a_code_without_iss(Fault::IssParamAbsentUnadvertised)]
+#[case::an_error(Fault::AccessDenied)]
+fn an_answer_is_good_at_its_own_providers_callback_alone(#[case] fault: Fault) {
+    let site = Site::between(Provider::with(fault), Provider::with(fault), |config| config);
+    let browser = Browser::new();
+    for (page, other) in [("/page", "partners"), ("/partners/page", "idp")] {
+        let mut url = site.answer(&browser, page);
+        url.set_path(&format!("/.vestibule/callback/{other}"));
+        let response = browser.open(url.as_str());
+        assert_eq!(response.status, 400, "{}", response.everything());
+        assert_eq!(site.gateway.reason(&response).1, "provider_mismatch");
+    }
+    assert_eq!(site.asked_for_tokens(), 0);
+    never_given_a_session(&browser);
+    site.upstream.saw_nothing();
+}
+
+#[test]
+fn a_code_of_the_honest_provider_never_comes_to_the_attackers() {
+    // RFC 9700 §4.4.1: the attacker's metadata sends people to the honest provider.
+    let (idp, partners) = (Provider::start(), Provider::start());
+    let honest: &'static str = format!("\"{}/authorize\"", idp.issuer()).leak();
+    partners.spoil(Some((Endpoint::Discovery, Mishap::Member("authorization_endpoint", honest))));
+    let site = Site::between(idp, partners, |config| config);
+    let browser = Browser::new();
+    let answer = site.answer(&browser, "/partners/page");
+    assert!(!parameter(&answer, "code").is_empty(), "{answer}");
+    // An honest provider would go no further: where the attacker's logins end is not registered with it.
+    let asked = site.idp.authorization_requests().concat();
+    assert_eq!(value(&asked, "redirect_uri"), site.gateway.url("/.vestibule/callback/partners"));
+    let response = browser.open(answer.as_str());
+    assert_eq!(response.status, 400, "{}", response.everything());
+    assert_eq!(site.gateway.reason(&response).1, "iss_mismatch");
+    assert_eq!(site.asked_for_tokens(), 0);
+    never_given_a_session(&browser);
+    site.upstream.saw_nothing();
 }
 
 #[test]

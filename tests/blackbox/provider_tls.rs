@@ -1,13 +1,18 @@
 //! A provider over TLS: whom the gateway believes to be the provider, and what it says to the operator of one that
 //! it doesn't believe.
 
-use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use std::io::{Read as _, Write as _};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::browser::Browser;
 use crate::support::eventually;
-use crate::support::provider::{Endpoint, Provider};
+use crate::support::listener::Listener;
+use crate::support::provider::{Endpoint, Mishap, Provider};
 use crate::support::site::{Site, never_given_a_session};
 
 /// A certificate and its key, PEM.
@@ -46,6 +51,36 @@ impl Identity {
             (parameters.not_before, parameters.not_after) =
                 (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1));
         })
+    }
+
+    /// Of the right name where nobody looks for it any more.
+    fn of_a_common_name() -> Self {
+        Self::of("localhost", |parameters| {
+            parameters.subject_alt_names.clear();
+            parameters.distinguished_name.push(DnType::CommonName, "localhost");
+        })
+    }
+
+    /// For clients, which a server isn't.
+    fn for_clients() -> Self {
+        Self::of("localhost", |parameters| {
+            parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        })
+    }
+
+    /// That of an authority, and another that it signs.
+    fn of_an_authority() -> (Self, Self) {
+        let mut parameters = CertificateParams::new(Vec::<String>::new()).expect("no name");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, "an authority of our own");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+        let authority = Self { certificate, key: key.serialize_pem() };
+        let issuer = Issuer::new(parameters, key);
+        let parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = parameters.signed_by(&key, &issuer).expect("a certificate").pem();
+        (authority, Self { certificate, key: key.serialize_pem() })
     }
 
     fn provider(&self) -> Provider {
@@ -101,6 +136,28 @@ fn a_provider_of_an_own_authority_signs_in() {
     assert_eq!(site.provider.mistakes(), Vec::<String>::new());
 }
 
+#[test]
+fn a_provider_that_an_own_authority_has_signed_signs_in() {
+    let (authority, signed) = Identity::of_an_authority();
+    let (provider, browser) = (signed.provider(), Browser::trusting(&authority.certificate));
+    let site = site(provider, &Trusted::These(vec![authority]));
+    let page = browser.visit(&site.url("/private"));
+    assert_eq!((page.status(), page.target().as_str()), (200, "/private"), "{}", site.gateway.logs());
+    assert_eq!(site.upstream.only("/private").header("x-forwarded-user"), Some("ada"));
+}
+
+#[test]
+fn a_provider_that_another_authority_has_signed_is_never_believed() {
+    // Both authorities have the same name.
+    let (authority, _) = Identity::of_an_authority();
+    let (_, signed) = Identity::of_an_authority();
+    refuses(
+        &site(signed.provider(), &Trusted::These(vec![authority])),
+        "provider_unreachable",
+        "invalid peer certificate",
+    );
+}
+
 #[rstest]
 #[case::that_the_system_does_not_know(Identity::right(), Trusted::System, "UnknownIssuer")]
 #[case::of_another_key_by_the_same_name(
@@ -121,6 +178,8 @@ fn a_certificate_that_nobody_vouches_for_is_never_believed(
 #[case::of_another_host(Identity::of_another_host(), "not valid for name")]
 #[case::expired(Identity::expired(), "expired")]
 #[case::not_yet_valid(Identity::not_yet_valid(), "not valid yet")]
+#[case::of_a_common_name(Identity::of_a_common_name(), "not valid for")]
+#[case::for_clients(Identity::for_clients(), "invalid peer certificate")]
 fn a_certificate_that_is_not_good_here_and_now_is_never_believed(
     #[case] presented: Identity,
     #[case] why: &str,
@@ -135,6 +194,57 @@ fn a_provider_that_never_answers_the_handshake_is_given_up_in_time() {
     let provider = right.provider();
     provider.drop_tls();
     refuses(&site(provider, &Trusted::These(vec![right])), "provider_timeout", "no answer within");
+}
+
+#[rstest]
+#[case::in_the_clear("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "InvalidContentType")]
+#[case::by_hanging_up("", "handshake eof")]
+#[case::by_an_alert("\u{15}\u{3}\u{3}\0\u{2}\u{2}\u{28}", "HandshakeFailure")]
+fn a_handshake_that_is_answered_otherwise_begins_no_login(#[case] answer: &'static str, #[case] why: &str) {
+    let (unasked, right) = (Provider::start(), Identity::right());
+    let listener = Listener::start(move |mut stream, _| {
+        // All of the first flight, so that the connection ends in order.
+        let mut hello = [0; 4096];
+        if stream.read(&mut hello).is_ok_and(|read| read > 0) {
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let site = Site::around(unasked, |config, _| {
+        config.file("ca.pem", &right.certificate);
+        let path = config.path("ca.pem");
+        config
+            .set("/log/format", json!("json"))
+            .set("/providers/idp/issuer", json!(format!("https://localhost:{}", listener.port())))
+            .set("/providers/idp/tls", json!({ "ca": path }))
+    });
+    refuses(&site, "provider_unreachable", why);
+}
+
+#[rstest]
+#[case::a_token_endpoint_in_the_clear(
+    Mishap::Member("token_endpoint", r#""http://localhost:1/token""#),
+    "metadata_endpoint"
+)]
+#[case::keys_in_the_clear(Mishap::Member("jwks_uri", r#""http://127.0.0.1:1/jwks""#), "metadata_endpoint")]
+#[case::a_way_in_in_the_clear(
+    Mishap::Member("authorization_endpoint", r#""http://localhost:1/authorize""#),
+    "metadata_endpoint"
+)]
+#[case::an_issuer_in_the_clear(Mishap::Member("issuer", r#""http://AUTHORITY""#), "metadata_issuer")]
+#[case::a_redirect_into_the_clear(Mishap::Leads(302, "http://127.0.0.1:1/"), "provider_redirected")]
+fn nothing_leads_from_a_protected_provider_into_the_clear(#[case] mishap: Mishap, #[case] reason: &str) {
+    // Not even to this machine, where a provider of its own may speak plainly.
+    let right = Identity::right();
+    let provider = right.provider();
+    provider.spoil(Some((Endpoint::Discovery, mishap)));
+    let site = site(provider, &Trusted::These(vec![right]));
+    let browser = Browser::new();
+    let answer = site.visit(&browser, "/private").response;
+    assert_eq!(answer.status, 503, "{}", answer.everything());
+    assert_eq!(site.reason(&answer).1, reason, "{}", site.gateway.logs());
+    never_given_a_session(&browser);
+    assert_eq!(site.provider.calls(Endpoint::Authorize), 0);
+    site.upstream.saw_nothing();
 }
 
 #[rstest]
