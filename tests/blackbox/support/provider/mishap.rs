@@ -200,3 +200,41 @@ fn reply(status: u16, head: &str, length: usize, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 {status} X\r\n{head}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Endpoint, Provider};
+    use super::*;
+    use crate::support::browser::Browser;
+
+    fn body(mishap: Mishap) -> String {
+        let mut out = Vec::new();
+        let good = b"HTTP/1.1 200 OK\r\n\r\n{\"issuer\":\"here\",\"n\":1}";
+        mishap.send(&mut out, good, "http://127.0.0.1:9/planted");
+        let text = String::from_utf8(out).unwrap();
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_member_is_changed_or_added_or_gone() {
+        let changed = body(Mishap::Member("issuer", r#""ISSUER/x""#));
+        assert_eq!(changed, r#"{"issuer":"http://127.0.0.1:9/x","n":1}"#);
+        let added = body(Mishap::Member("new", r#"["AUTHORITY"]"#));
+        assert_eq!(added, r#"{"issuer":"here","n":1,"new":["127.0.0.1:9"]}"#);
+        assert_eq!(body(Mishap::Member("n", "")), r#"{"issuer":"here"}"#);
+    }
+
+    #[test]
+    fn sizes_and_levels_are_exact() {
+        assert_eq!(body(Mishap::Padded(100)).len(), 100);
+        assert_eq!(body(Mishap::Levels(4)), r#"{"issuer":"here","n":1,"levels":[[[]]]}"#);
+    }
+
+    #[test]
+    fn a_hiccup_passes() {
+        let provider = Provider::start();
+        provider.spoil(Some((Endpoint::Jwks, Mishap::Hiccups(2))));
+        let ask = || Browser::new().open(&format!("{}/jwks", provider.issuer())).status;
+        assert_eq!([ask(), ask(), ask(), ask()], [500, 500, 200, 200]);
+    }
+}
