@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::id_token::id_token;
-use super::mishap::Mishap;
-use super::{CLIENT_ID, CLIENT_SECRET, Endpoint, Grant, Shared, State, lock};
+use super::{CLIENT_ID, CLIENT_SECRET, Endpoint, Grant, Shared, State, lock, mishap};
 use crate::support::jwt;
 use crate::support::message::{Request, value};
 
@@ -41,14 +40,8 @@ pub(super) fn answer(request: &Request, shared: &Shared) -> Option<Vec<u8>> {
         return Some(reply(404, "text/plain", "no such endpoint", ""));
     };
     *state.counts.entry(endpoint).or_default() += 1;
-    match state.mishap {
-        Some((at, Mishap::Hiccups(left))) if at == endpoint => {
-            state.mishap = left.checked_sub(1).map(|fewer| (at, Mishap::Hiccups(fewer)));
-        }
-        Some((at, Mishap::Echoes(status))) if at == endpoint => {
-            return Some(echo(request, status, &mut state));
-        }
-        _ => {}
+    if let Some(repeated) = mishap::beforehand(request, endpoint, &mut state) {
+        return Some(repeated);
     }
     if state.fault == Fault::Down || (state.fault == Fault::DiscoveryDown && endpoint == Endpoint::Discovery)
     {
@@ -338,17 +331,6 @@ fn end_session(request: &Request, state: &mut State) -> Vec<u8> {
     };
     state.sign_outs.push(asked);
     if back.is_empty() { reply(200, "text/html", "signed out", "") } else { redirect(&back, &pass) }
-}
-
-/// An error that repeats what was sent, as the messages of careless servers do.
-fn echo(request: &Request, status: u16, state: &mut State) -> Vec<u8> {
-    let credentials = request.fields.text("authorization").to_owned();
-    let verifier = value(&request.form(), "code_verifier").to_owned();
-    let sent = format!("{credentials} {verifier} {}", String::from_utf8_lossy(&request.body));
-    let credentials = credentials.split(' ').next_back().unwrap_or_default().to_owned();
-    state.secrets.extend([credentials, verifier].into_iter().filter(|secret| !secret.is_empty()));
-    let said = json!({ "error": sent, "error_description": sent, "error_uri": sent, "message": sent });
-    reply(status, "application/json", &said.to_string(), "")
 }
 
 fn error_reply(status: u16, error: &str) -> Vec<u8> {

@@ -4,7 +4,10 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::{Endpoint, State};
+use crate::support::message::{Request, value};
 
 /// A mishap of one endpoint: what becomes of its good answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,10 +154,10 @@ impl Mishap {
                 let first = rest.split_once(':').map_or("", |(name, _)| name);
                 json(format!("{{{first}:\"another\",{rest}").as_bytes())
             }
-            Self::Member(name, value) => {
+            Self::Member(name, said) => {
                 let authority = issuer.split_once("://").map_or(issuer, |(_, authority)| authority);
-                let value = value.replace("ISSUER", issuer).replace("AUTHORITY", authority);
-                json(&with_member(body, name, &value))
+                let said = said.replace("ISSUER", issuer).replace("AUTHORITY", authority);
+                json(&with_member(body, name, &said))
             }
             Self::Utf16 => {
                 let wide: Vec<u8> = text().encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -168,6 +171,30 @@ impl Mishap {
             _ => return None,
         })
     }
+}
+
+/// What happens before anybody answers: a hiccup is one of fewer, and who repeats what was sent says nothing else.
+pub(super) fn beforehand(request: &Request, endpoint: Endpoint, state: &mut State) -> Option<Vec<u8>> {
+    match state.mishap {
+        Some((at, Mishap::Hiccups(left))) if at == endpoint => {
+            state.mishap = left.checked_sub(1).map(|fewer| (at, Mishap::Hiccups(fewer)));
+            None
+        }
+        Some((at, Mishap::Echoes(status))) if at == endpoint => Some(echo(request, status, state)),
+        _ => None,
+    }
+}
+
+/// An error that repeats what was sent, as the messages of careless servers do.
+fn echo(request: &Request, status: u16, state: &mut State) -> Vec<u8> {
+    let credentials = request.fields.text("authorization");
+    let verifier = value(&request.form(), "code_verifier").to_owned();
+    let sent = format!("{credentials} {verifier} {}", String::from_utf8_lossy(&request.body));
+    let credentials = credentials.split(' ').next_back().unwrap_or_default().to_owned();
+    state.secrets.extend([credentials, verifier].into_iter().filter(|secret| !secret.is_empty()));
+    let said = json!({ "error": sent, "error_description": sent, "error_uri": sent, "message": sent });
+    let said = said.to_string();
+    reply(status, JSON, said.len(), said.as_bytes())
 }
 
 /// A document with this member as this JSON, or without it.
@@ -203,7 +230,7 @@ fn reply(status: u16, head: &str, length: usize, body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Endpoint, Provider};
+    use super::super::Provider;
     use super::*;
     use crate::support::browser::Browser;
 
