@@ -27,6 +27,8 @@ mod connections;
 #[cfg(test)]
 mod draining;
 #[cfg(test)]
+mod early_data;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod fail_closed;
