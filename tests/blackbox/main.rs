@@ -33,6 +33,8 @@ mod explain;
 #[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod grpc;
@@ -59,6 +61,8 @@ mod operations;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod people;
@@ -80,6 +84,8 @@ mod providers;
 mod regressions;
 #[cfg(test)]
 mod relying_party;
+#[cfg(test)]
+mod removed_headers;
 #[cfg(test)]
 mod return_to;
 #[cfg(test)]

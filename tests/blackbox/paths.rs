@@ -304,3 +304,23 @@ fn a_query_without_a_path_is_refused_or_becomes_the_roots() {
     assert_eq!(exchange(site.gateway.port(), head).status(), 200);
     assert_eq!(site.upstream.last("/").request.target, "/?x=1");
 }
+
+/// It is no part of a request: it is cut off, or the request is refused, and it decides nothing.
+#[test]
+fn a_fragment_opens_nothing() {
+    for routes in [mostly_closed, mostly_open] {
+        let site = site(routes);
+        for path in ["/admin#/public", "/admin/x#", "/admin#?/public/x", "//admin#/public"] {
+            let status = status(&site, path.as_bytes());
+            assert!(matches!(status, 302 | 400 | 404), "{path}: {status}");
+        }
+        site.upstream.saw_nothing();
+        for path in ["/public/x#/../../admin", "/public/x#/admin"] {
+            let status = status(&site, path.as_bytes());
+            let seen: Vec<_> = site.upstream.requests().into_iter().map(|seen| seen.request.target).collect();
+            assert_eq!(seen, vec!["/public/x"; usize::from(status == 200)], "{path}: {status}");
+            assert!(matches!(status, 200 | 400), "{path}: {status}");
+            site.upstream.forget();
+        }
+    }
+}
