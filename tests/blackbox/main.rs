@@ -61,6 +61,8 @@ mod operations;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]
+mod own_pages;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod paths;
