@@ -8,6 +8,7 @@ use crate::support::browser::{Browser, Errand};
 use crate::support::html;
 use crate::support::message::{Response, value};
 use crate::support::provider::{CLIENT_ID, Endpoint};
+use crate::support::raw::Raw;
 use crate::support::site::{LOGIN, Site};
 use crate::support::websocket;
 
@@ -29,9 +30,27 @@ fn is_plain_401(site: &Site, response: &Response) {
     assert_eq!(site.provider.calls(Endpoint::Authorize), 0);
 }
 
+/// A page whose one link leads to the sign-in, in the whole window.
 #[track_caller]
-fn points_to_sign_in(text: &str) {
-    assert!(text.contains("/.vestibule/sign-in"), "{text}");
+fn is_page_with_the_way_in(site: &Site, response: &Response, target: &str) {
+    is_plain_401(site, response);
+    let text = response.text();
+    assert_eq!(response.fields.text("content-type"), "text/html; charset=utf-8", "{text}");
+    let way = format!("/.vestibule/sign-in?provider=idp&return_to={target}");
+    assert_eq!(html::links(&text), [way], "{text}");
+    assert!(text.contains("target=\"_top\""), "{text}");
+}
+
+/// A problem that says where to sign in.
+#[track_caller]
+fn is_json_with_the_way_in(site: &Site, response: &Response) {
+    is_plain_401(site, response);
+    assert_eq!(response.fields.text("content-type"), "application/problem+json");
+    let problem = response.json();
+    assert_eq!(problem["status"], 401, "{problem}");
+    assert_eq!(problem["type"], "tag:vestibule,2026:sign_in_required", "{problem}");
+    assert_eq!(problem["sign_in"], site.url("/.vestibule/sign-in?provider=idp"), "{problem}");
+    assert_eq!(problem["request_id"], response.fields.text("x-request-id"), "{problem}");
 }
 
 #[rstest]
@@ -69,11 +88,12 @@ fn a_navigation_is_led_to_the_provider(#[case] lines: &str) {
 #[case::prefetch("Sec-Purpose: prefetch\r\n")]
 #[case::prerender("Sec-Purpose: prefetch;prerender\r\n")]
 #[case::old_prefetch("Purpose: prefetch\r\n")]
+#[case::preview("Purpose: preview\r\n")]
+#[case::older_prefetch("X-Moz: prefetch\r\n")]
 fn a_prefetch_gets_a_page_and_no_cookie(#[case] lines: &str) {
     let site = Site::start();
     let response = site.gateway.ask("GET /private", &format!("{NAVIGATE}{lines}"));
-    is_plain_401(&site, &response);
-    points_to_sign_in(&response.text());
+    is_page_with_the_way_in(&site, &response, "/private");
 }
 
 #[rstest]
@@ -81,36 +101,47 @@ fn a_prefetch_gets_a_page_and_no_cookie(#[case] lines: &str) {
 #[case::frame("frame")]
 #[case::embed("embed")]
 #[case::object("object")]
+#[case::fenced_frame("fencedframe")]
 fn a_frame_gets_a_link_that_opens_the_top_window(#[case] dest: &str) {
     let site = Site::start();
     let response = site.gateway.ask("GET /private", &NAVIGATE.replace("document", dest));
-    is_plain_401(&site, &response);
+    is_page_with_the_way_in(&site, &response, "/private");
+    // The page it stands in may be of another site: it has to be shown there.
+    assert!(!response.fields.has("x-frame-options"));
+    assert!(!response.fields.text("content-security-policy").contains("frame-ancestors"));
+}
+
+#[rstest]
+#[case::a_browser(NAVIGATE)]
+#[case::a_program("")]
+fn head_gets_401_without_a_cookie_or_a_body(#[case] lines: &str) {
+    let site = Site::start();
+    is_plain_401(&site, &site.gateway.ask("HEAD /private", lines));
+    let mut raw = Raw::connect(site.gateway.port());
+    let host = site.gateway.host();
+    raw.send(format!("HEAD /private HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n"));
+    let all = String::from_utf8(raw.bytes(64 * 1024)).unwrap();
+    assert!(all.starts_with("HTTP/1.1 401") && all.ends_with("\r\n\r\n"), "{all}");
+    assert_eq!(all.matches("\r\n\r\n").count(), 1, "{all}");
+}
+
+#[rstest]
+#[case::a_form("POST", "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n")]
+#[case::an_upload("PUT", "Content-Length: 0\r\n")]
+#[case::by_the_method_alone("DELETE", "")]
+fn a_form_that_was_sent_is_not_lost_silently(#[case] method: &str, #[case] lines: &str) {
+    let site = Site::start();
+    let response = site.gateway.ask(&format!("{method} /private?x=1"), &format!("{NAVIGATE}{lines}"));
+    is_page_with_the_way_in(&site, &response, "/private%3Fx%3D1");
     let text = response.text();
-    assert!(html::links(&text).iter().any(|link| link.contains("/.vestibule/sign-in")), "{text}");
-    assert!(text.contains("_top"), "{text}");
-}
-
-#[test]
-fn head_gets_401_without_a_cookie_or_a_body() {
-    let site = Site::start();
-    let response = site.gateway.ask("HEAD /private", NAVIGATE);
-    is_plain_401(&site, &response);
-}
-
-#[test]
-fn a_form_that_was_sent_is_not_lost_silently() {
-    let site = Site::start();
-    let response = site.gateway.ask("POST /private", &format!("{NAVIGATE}Content-Length: 3\r\n"));
-    assert_eq!(response.status, 401, "{}", response.everything());
-    assert!(response.fields.text("content-type").starts_with("text/html"));
-    points_to_sign_in(&response.text());
-    is_no_store(&site, &response);
+    assert!(text.contains("What you sent was not taken") && text.contains("send it again"), "{text}");
 }
 
 #[rstest]
 #[case::fetch(
     "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nAccept: */*\r\n"
 )]
+#[case::fetch_of_a_page("Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nAccept: text/html\r\n")]
 #[case::xhr("X-Requested-With: XMLHttpRequest\r\nAccept: text/html\r\n")]
 #[case::json("Accept: application/json\r\n")]
 #[case::event_source("Accept: text/event-stream\r\n")]
@@ -119,15 +150,10 @@ fn a_form_that_was_sent_is_not_lost_silently() {
 #[case::curl("User-Agent: curl/8\r\nAccept: */*\r\n")]
 fn a_script_gets_json_with_the_way_in(#[case] lines: &str) {
     let site = Site::start();
-    let response = site.gateway.ask("GET /private", lines);
-    is_plain_401(&site, &response);
-    assert!(
-        response.fields.text("content-type").starts_with("application/problem+json"),
-        "{}",
-        response.everything()
-    );
-    assert_eq!(response.json()["status"], 401, "{}", response.text());
-    points_to_sign_in(&response.text());
+    for method in ["GET", "POST", "DELETE", "OPTIONS"] {
+        let response = site.gateway.ask(&format!("{method} /private"), lines);
+        is_json_with_the_way_in(&site, &response);
+    }
 }
 
 #[test]
@@ -135,9 +161,7 @@ fn a_websocket_gets_401() {
     let site = Site::start();
     let request =
         websocket::request(&site.gateway.host(), "/private", &format!("Origin: {}\r\n", site.url("")));
-    let response = crate::support::raw::ask(site.gateway.port(), &request);
-    is_plain_401(&site, &response);
-    points_to_sign_in(&response.text());
+    is_json_with_the_way_in(&site, &crate::support::raw::ask(site.gateway.port(), &request));
 }
 
 #[test]
@@ -173,9 +197,27 @@ fn a_route_can_say_how_it_challenges(#[case] style: &str, #[case] lines: &str, #
     is_no_store(&site, &response);
 }
 
+#[rstest]
+#[case::head("HEAD", NAVIGATE)]
+#[case::a_form("POST", NAVIGATE)]
+#[case::a_script_that_posts("POST", "Accept: application/json\r\n")]
+#[case::a_frame("GET", "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n")]
+#[case::a_prefetch("GET", "Accept: text/html\r\nSec-Purpose: prefetch\r\n")]
+#[case::a_web_socket(
+    "GET",
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)]
+fn a_route_that_redirects_begins_nothing_where_nobody_can_sign_in(
+    #[case] method: &str,
+    #[case] lines: &str,
+) {
+    let site = Site::with(|config, _| config.set("/routes/1/challenge", json!("redirect")));
+    is_plain_401(&site, &site.gateway.ask(&format!("{method} /private"), lines));
+}
+
 fn with_rule(rule: &serde_json::Value) -> Site {
     Site::with(|config, upstream| {
-        config.route(json!({
+        config.set("/log/format", json!("json")).route(json!({
             "id": "ruled", "match": { "path": "/ruled" }, "auth": { "session": "idp" }, "require": rule,
             "upstream": upstream.url(),
         }))
@@ -233,15 +275,14 @@ fn a_denied_person_gets_a_page_and_a_script_gets_json() {
         json.everything()
     );
     assert_eq!(json.json()["status"], 403);
-    // The id that a person reads out is the one in the log.
-    let text = page.text();
-    crate::support::eventually("the page's request id in the access log", || {
-        let log = site.gateway.access_log();
-        let mut words = log.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-        words
-            .any(|word| word.len() >= 8 && word.bytes().any(|b| b.is_ascii_digit()) && text.contains(word))
-            .then_some(())
-    });
+    assert_eq!(json.json()["type"], "tag:vestibule,2026:denied");
+    assert_eq!(json.json()["sign_in"], json!(null), "signing in again would change nothing");
+    // The id that a person reads out is the one in the log, beside the rule that doesn't hold.
+    for answer in [&page, &json] {
+        let id = answer.fields.text("x-request-id");
+        assert!(id.len() == 32 && answer.text().contains(id), "{}", answer.everything());
+        assert_eq!(site.reason(answer), ("/ruled".to_owned(), "groups".to_owned()));
+    }
 }
 
 #[test]
