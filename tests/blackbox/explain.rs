@@ -34,7 +34,7 @@ const KIM: &str =
     r#"{ "sub": "4711", "groups": ["finance"], "email": "kim@example.com", "email_verified": true }"#;
 
 /// Runs it with this on standard input.
-fn run(file: &str, arguments: &[&str], claims: &str) -> Output {
+pub(crate) fn run(file: &str, arguments: &[&str], claims: &str) -> Output {
     let mut child = Command::new(PROGRAM)
         .args(["explain", "-c", file])
         .args(arguments)
@@ -100,6 +100,45 @@ fn tells_what_the_upstream_sees_of_a_request_that_passes() {
 fn tells_how_else_a_path_could_be_read() {
     assert_snapshot!(told(&["GET", "https://app.example.com/public;x=1/%2561/..;/"], ""));
     assert_snapshot!(told(&["GET", "https://app.example.com/Pay;x=1//%2561", "--anonymous"], ""));
+}
+
+/// Routes of every kind.
+const ROUTES: &str = "  - { id: other, match: { host: other.example.com, path: /only, exact: true }, auth: public, upstream: http://127.0.0.1:3001 }
+  - { id: stripped, match: { path: /api }, auth: public, upstream: { servers: [\"http://127.0.0.1:3002\"], strip_prefix: /api } }
+  - { id: maybe, match: { path: /maybe }, auth: { session: main, required: false }, upstream: http://127.0.0.1:3003 }
+  - { id: calls, match: { path: /calls }, auth: public, upstream: { servers: [\"http://127.0.0.1:3004\"], protocol: h2c } }
+  - id: edited
+    match: { path: /edited }
+    auth: public
+    request_headers: { set: { X-Env: prod }, remove: [X-Debug] }
+    upstream: http://127.0.0.1:3005
+";
+
+#[rstest]
+#[case::by_host("https://other.example.com/only", &[
+    "route      other: /only alone, host other.example.com", "auth       public: nobody is asked",
+    "upstream   http://127.0.0.1:3001", "host: other.example.com",
+])]
+#[case::no_prefix_of_the_exact("https://other.example.com/only/x", &["route      rest: / and below"])]
+#[case::stripped("https://app.example.com/api/x?y=1", &[
+    "route      stripped: /api and below", "upstream   http://127.0.0.1:3002", "GET /x?y=1", "x-forwarded-prefix: /api",
+])]
+#[case::optional("https://app.example.com/maybe", &[
+    "auth       a session of main, if there is one", "identity   nobody", "answer     forwarded",
+])]
+#[case::http2("https://app.example.com/calls", &["upstream   http://127.0.0.1:3004, HTTP/2"])]
+#[case::edited("https://app.example.com/edited", &["upstream   http://127.0.0.1:3005", "x-env: prod"])]
+fn tells_which_route_and_what_it_changes(#[case] url: &str, #[case] parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vestibule.yaml");
+    std::fs::write(&file, CONFIG.replace("routes:\n", &format!("routes:\n{ROUTES}"))).unwrap();
+    let output = run(file.to_str().unwrap(), &["GET", url, "-H", "X-Debug: seen-by-nobody"], "");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!url.ends_with("/edited") || !text.contains("seen-by-nobody"), "{text}");
 }
 
 #[test]

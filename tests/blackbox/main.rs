@@ -31,6 +31,8 @@ mod early_data;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod explained_answers;
+#[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod forwarding;
