@@ -192,7 +192,7 @@ fn help_and_version_are_fine() {
         assert!(stdout(&output).to_lowercase().contains("vestibule"));
     }
     let help = stdout(&run(&["--help"], &[]));
-    for command in ["run", "check", "demo", "emulator", "schema", "key"] {
+    for command in ["run", "check", "explain", "demo", "emulator", "schema", "key"] {
         assert!(help.contains(command), "{command}: {help}");
     }
 }

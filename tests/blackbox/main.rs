@@ -99,6 +99,8 @@ mod session;
 #[cfg(test)]
 mod session_keys;
 #[cfg(test)]
+mod sidecar;
+#[cfg(test)]
 mod sign_on;
 #[cfg(test)]
 mod sign_out;
