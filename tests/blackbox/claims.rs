@@ -106,6 +106,48 @@ fn a_header_that_the_person_has_no_claim_for_is_not_the_clients_to_fill() {
 }
 
 #[rstest]
+#[case::alone(json!("finance"), 200)]
+#[case::in_a_list(json!(["staff", "finance"]), 200)]
+#[case::two_in_one_text(json!("staff,finance"), 403)]
+#[case::two_in_one_member(json!(["staff finance"]), 403)]
+#[case::in_another_case(json!(["Finance"]), 403)]
+#[case::the_start_of_a_name(json!(["finance-guests"]), 403)]
+#[case::blanks_around_it(json!([" finance "]), 403)]
+#[case::a_name_of_an_object(json!({ "finance": true }), 403)]
+#[case::a_list_in_a_list(json!([["finance"]]), 403)]
+#[case::none(json!([]), 403)]
+#[case::absent(json!(null), 403)]
+fn a_group_is_a_whole_member_of_the_claim(#[case] groups: Value, #[case] status: u16) {
+    let site = site(&json!({ "groups": groups }), &json!({}), |config| {
+        config.set("/routes/0/require", json!([{ "groups": ["finance"] }]))
+    });
+    let page = site.visit(&Browser::new(), "/claims");
+    assert_eq!(page.status(), status, "{}", page.response.everything());
+    assert_eq!(site.upstream.requests().len(), usize::from(status == 200));
+}
+
+#[rstest]
+#[case::letters_beyond_ascii("Zoë Łukasz 北京", "Zo%C3%AB %C5%81ukasz %E5%8C%97%E4%BA%AC")]
+#[case::a_face("\u{1F600}", "%F0%9F%98%80")]
+#[case::letters_put_together("e\u{301}", "e%CC%81")]
+#[case::a_blank_of_another_width("a\u{a0}b\u{3000}c", "a%C2%A0b%E3%80%80c")]
+#[case::a_line_of_unicode("a\u{2028}b\u{85}c", "a%E2%80%A8b%C2%85c")]
+#[case::a_mark_of_byte_order("\u{feff}admin", "%EF%BB%BFadmin")]
+#[case::nothing_that_is_seen("ad\u{200b}min", "ad%E2%80%8Bmin")]
+#[case::tabs_and_bells("a\tb\u{7}c", "a%09b%07c")]
+#[case::a_comma_and_a_percent("100%, really", "100%25, really")]
+fn any_text_arrives_as_one_line_of_ascii(#[case] claim: &str, #[case] expected: &str) {
+    let headers = json!({ "X-Text": "badge", "X-List": { "claim": "badges", "as": "list" } });
+    let site = site(&json!({ "badge": claim, "badges": [claim, "b"] }), &headers, |config| config);
+    let seen = told(&site);
+    assert_eq!(seen.header("x-text"), Some(expected));
+    // In a list a comma of a member's own can't be taken for the one between two.
+    let list = format!("{},b", expected.replace(',', "%2C"));
+    assert_eq!(seen.header("x-list"), Some(list.as_str()));
+    assert!(site.upstream.bytes().is_ascii());
+}
+
+#[rstest]
 fn five_hundred_groups_arrive_whole_where_there_is_room(#[values("memory", "cookie")] store: &str) {
     let groups: Vec<String> = (0..500).map(|n| format!("g{n:03}")).collect();
     let site = site(&json!({ "groups": groups }), &json!({ "X-Groups": "groups" }), |config| {

@@ -49,7 +49,7 @@ fn elsewhere() -> Variables {
     environment("https://idp.example.com", "https://app.example.com", "http://127.0.0.1:3000")
 }
 
-fn run(arguments: &[&str], environment: &Variables) -> Output {
+fn run(arguments: &[&str], environment: &[(String, String)]) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("run").args(arguments).env_remove("RUST_LOG");
     command.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap()
