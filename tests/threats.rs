@@ -118,9 +118,8 @@ fn faults(page: &str, list: &str, read: impl Fn(&str) -> Option<String>) -> Vec<
     }
     let listed = listed(list);
     for (product, number) in &listed {
-        let stands = |row: &Row<'_>| {
-            row.advisories().any(|found| found == *number) && row.cell(1).contains(product)
-        };
+        let stands =
+            |row: &Row<'_>| row.advisories().any(|found| found == *number) && row.cell(1).contains(product);
         if !rows.iter().any(stands) {
             faults.push(format!("{product} {number} stands in no row"));
         }
@@ -172,7 +171,9 @@ mod tests {
             "tests/blackbox/doors.rs" | "tests/blackbox/forgotten.rs" => {
                 "fn open() {}\n\n#[rstest]\n#[case(1)]\nfn a_door_is_shut(#[case] n: u8) {}\n\n#[test]\n#[ignore]\nfn one_day() {}\n"
             }
-            "tests/hostile/test_it.py" => "import x\n\ndef test_it(x):\n    pass\n\ndef helper(x):\n    pass\n",
+            "tests/hostile/test_it.py" => {
+                "import x\n\ndef test_it(x):\n    pass\n\ndef helper(x):\n    pass\n"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -207,10 +207,7 @@ fn a_route_can_say_how_it_challenges(#[case] style: &str, #[case] lines: &str, #
     "GET",
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )]
-fn a_route_that_redirects_begins_nothing_where_nobody_can_sign_in(
-    #[case] method: &str,
-    #[case] lines: &str,
-) {
+fn a_route_that_redirects_begins_nothing_where_nobody_can_sign_in(#[case] method: &str, #[case] lines: &str) {
     let site = Site::with(|config, _| config.set("/routes/1/challenge", json!("redirect")));
     is_plain_401(&site, &site.gateway.ask(&format!("{method} /private"), lines));
 }
