@@ -22,7 +22,7 @@ use super::pace::THOUGHT;
 use super::provider::Provider;
 use super::session::Store;
 use super::settings::{CONNECTIONS, Settings};
-use super::soak::{self, Watch};
+use super::soak::{self, Happened, Watch};
 use super::upstream;
 use super::world::{HOST, World};
 
@@ -148,7 +148,7 @@ async fn watch_over(
         tokio::time::sleep(LOOK.min(settings.time.saturating_sub(elapsed)).max(Duration::from_millis(50)))
             .await;
         for (watch, gateway) in watches.iter_mut().zip(gateways) {
-            watch.look(gateway, world.counts.of(Event::SignIn));
+            watch.look(gateway, Happened::of(&world.counts));
         }
     }
     watches
