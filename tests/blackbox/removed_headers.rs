@@ -80,7 +80,8 @@ fn lies() -> String {
         "X-Forwarded-Preferred-Username",
         "X-Forwarded-Preferred_Username-",
     ];
-    spellings.iter().map(|name| format!("{name}: {LIE}\r\n{name}: ada, {LIE}\r\n")).collect()
+    let lines = spellings.iter().map(|name| [name, ": ", LIE, "\r\n", name, ": ada, ", LIE, "\r\n"].concat());
+    lines.collect()
 }
 
 #[track_caller]
