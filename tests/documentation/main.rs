@@ -2,6 +2,8 @@
 //! has, and what tests show.
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod signing_in;

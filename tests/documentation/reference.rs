@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::page::cells;
+
 /// A row of a table whose first cell is code: the code, and the other cells.
 type Row<'a> = (&'a str, Vec<&'a str>);
 
@@ -14,15 +16,9 @@ fn rows(page: &str) -> Vec<Row<'_>> {
 }
 
 fn row(line: &str) -> Option<Row<'_>> {
-    let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+    let mut cells = cells(line)?.into_iter();
     let first = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
     Some((first, cells.collect()))
-}
-
-/// What stands under a heading, up to the next one.
-fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
-    let (_, rest) = page.split_once(&format!("\n{heading}\n"))?;
-    rest.split("\n#").next()
 }
 
 /// What the schema says of one key.
@@ -74,8 +70,6 @@ fn collect(schema: &Value, node: &Value, path: &str, found: &mut BTreeMap<String
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
 
     use rstest::rstest;
     use serde_json::json;
@@ -88,13 +82,10 @@ mod tests {
     use vestibule::telemetry::metrics::TABLE;
 
     use super::*;
+    use crate::page::{read, section};
 
     /// How the meaning of a key begins whose feature isn't built yet.
     const LATER: &str = "Comes later";
-
-    fn read(path: &str) -> String {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-    }
 
     fn named(rows: &[Row<'_>]) -> BTreeSet<String> {
         rows.iter().map(|(name, _)| (*name).to_owned()).collect()

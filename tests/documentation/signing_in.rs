@@ -3,22 +3,11 @@
 
 use std::collections::BTreeSet;
 
-/// What stands under a heading, up to the next one of its kind.
-fn section<'a>(page: &'a str, heading: &str) -> &'a str {
-    let rest = page.split_once(&format!("\n## {heading}\n")).map_or("", |(_, rest)| rest);
-    rest.split("\n## ").next().unwrap_or_default()
-}
+use crate::page::{cells, code, section};
 
-/// The cells of every row below the head of a table.
-fn rows(section: &str) -> Vec<Vec<&str>> {
-    let lines = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
-    let cells = lines.map(|line| line.split(" | ").collect::<Vec<_>>());
-    cells.filter(|cells| cells.iter().any(|cell| cell.chars().any(|c| c != '-'))).skip(1).collect()
-}
-
-/// Words in code in a text.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
+/// The cells of every row under a heading, below the head of the table.
+fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    section(page, heading).unwrap_or_default().lines().filter_map(cells).skip(1).collect()
 }
 
 /// The words that a row's first cell explains: `id_token_…` is what its last cell lists.
@@ -26,10 +15,10 @@ fn explained<'a>(cells: &[&'a str]) -> Vec<String> {
     let (first, last): (&'a str, &'a str) =
         (cells.first().copied().unwrap_or_default(), cells.last().copied().unwrap_or_default());
     let whole = |word: &'a str| match word.strip_suffix('…') {
-        Some(start) => words(last).map(|end| format!("{start}{end}")).collect(),
+        Some(start) => code(last).map(|end| format!("{start}{end}")).collect(),
         None => vec![word.to_owned()],
     };
-    words(first).flat_map(whole).collect()
+    code(first).flat_map(whole).collect()
 }
 
 /// Words in quotes right behind one of these texts, in the part of a source that isn't its tests.
@@ -43,17 +32,11 @@ fn said(source: &str, behind: &[&str]) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use vestibule::pages::{self, Asked, Page, Pages, Problem, Reader, SignIn, SignInFailure, Stale};
     use vestibule::telemetry::RequestId;
 
     use super::*;
-
-    fn read(path: &str) -> String {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-    }
+    use crate::page::read;
 
     /// What comes behind a page in the list of all; the compiler asks for each that is new.
     fn next(page: Page<'_>) -> Option<Page<'_>> {
@@ -80,7 +63,7 @@ mod tests {
             Page::Chooser(..) => Page::SignOut(None),
             Page::SignOut(_) => Page::SignedOut(None),
             Page::SignedOut(_) => Page::Problem(Problem::SignInRequired),
-            // The other problems are in a table of their own, which `tests/documentation.rs` looks at.
+            // The other problems are in a table of their own, which `reference` looks at.
             Page::Problem(_) => return None,
         })
     }
@@ -114,7 +97,7 @@ mod tests {
     #[test]
     fn the_story_of_signing_in_tells_what_each_page_means() {
         let page = read("docs/signing-in.md");
-        let told: BTreeSet<_> = rows(section(&page, "What each page means"))
+        let told: BTreeSet<_> = rows(&page, "## What each page means")
             .into_iter()
             .map(|cells| {
                 assert_eq!(cells.len(), 5, "{cells:?}");
@@ -128,7 +111,7 @@ mod tests {
     #[test]
     fn the_reference_tells_what_to_do_about_each_page() {
         let page = read("docs/reference/error-pages.md");
-        let all = [section(&page, "Problems"), section(&page, "Pages about signing in")].map(rows).concat();
+        let all = ["## Problems", "## Pages about signing in"].map(|heading| rows(&page, heading)).concat();
         for (title, status, reason) in pages() {
             let found = all.iter().find(|cells| cells[0].replace('`', "") == reason && cells[1] == status);
             let cells = found.unwrap_or_else(|| panic!("{title}: {status} {reason} isn't there"));
@@ -136,7 +119,7 @@ mod tests {
         }
         // And of pages about signing in no others.
         let known: BTreeSet<_> = pages().into_iter().map(|(_, _, reason)| reason).collect();
-        for cells in rows(section(&page, "Pages about signing in")) {
+        for cells in rows(&page, "## Pages about signing in") {
             assert!(known.contains(&cells[0].replace('`', "")), "no page has the reason {}", cells[0]);
         }
     }
@@ -144,8 +127,8 @@ mod tests {
     #[test]
     fn every_reason_of_a_login_that_failed_is_told_and_no_other() {
         let page = read("docs/reference/error-pages.md");
-        let tables = ["Reasons of a failed callback", "Reasons of 503"].map(|name| section(&page, name));
-        let told: BTreeSet<_> = tables.map(rows).concat().iter().flat_map(|cells| explained(cells)).collect();
+        let tables = ["## Reasons of a failed callback", "## Reasons of 503"].map(|name| rows(&page, name));
+        let told: BTreeSet<_> = tables.concat().iter().flat_map(|cells| explained(cells)).collect();
         let mut known = said(&read("src/oidc/error.rs"), &["=> "]);
         known.extend(said(
             &read("src/gateway/endpoints/callback.rs"),
@@ -177,7 +160,7 @@ mod tests {
     #[test]
     fn tables_and_sources_are_read_as_they_are_written() {
         let page = "# P\n\n## One\n\n| reason | means |\n| --- | --- |\n| `a`, `b` | x |\n| `id_…` | `c` or `d` |\n\n## Two\n| no |\n";
-        let found = rows(section(page, "One"));
+        let found = rows(page, "## One");
         let words: Vec<_> = found.iter().flat_map(|cells| explained(cells)).collect();
         assert_eq!(words, ["a", "b", "id_c", "id_d"]);
         let source = "X => \"one\", Y => \"Not This\", z(\"two\") \"three\"\n#[cfg(test)]\nW => \"four\"";

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::page::{cells, code};
+
 /// Under this heading stands what can't be attacked here: its rows need no test.
 const NOT_HERE: &str = "What isn't here can't be attacked, and isn't shown either";
 
@@ -35,13 +37,8 @@ fn rows(page: &str) -> Vec<Row<'_>> {
         if let Some(text) = line.strip_prefix("## ") {
             heading = text;
         }
-        let Some(inside) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else { continue };
-        let cells: Vec<_> = inside.split('|').map(str::trim).collect();
-        let heads = cells.iter().all(|cell| cell.chars().all(|c| c == '-'))
-            || cells.first().is_some_and(|cell| ["attack", "what"].contains(cell));
-        if !heads {
-            rows.push(Row { heading, cells });
-        }
+        let is_row = |cells: &Vec<&str>| cells.first().is_some_and(|cell| !["attack", "what"].contains(cell));
+        rows.extend(cells(line).filter(is_row).map(|cells| Row { heading, cells }));
     }
     rows
 }
@@ -68,8 +65,9 @@ fn listed(list: &str) -> BTreeSet<(&str, &str)> {
 
 /// Code in a cell, each a file and maybe the test in it.
 fn references(cell: &str) -> Vec<(&str, Option<&str>)> {
-    let code = cell.split('`').skip(1).step_by(2);
-    code.map(|code| code.split_once("::").map_or((code, None), |(file, test)| (file, Some(test)))).collect()
+    code(cell)
+        .map(|code| code.split_once("::").map_or((code, None), |(file, test)| (file, Some(test))))
+        .collect()
 }
 
 /// Whether a source has a test of this name that is run: a function of Rust right behind an attribute that
@@ -141,22 +139,16 @@ fn is_run(file: &str, read: impl Fn(&str) -> Option<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use rstest::rstest;
 
     use super::*;
-
-    fn read(path: &str) -> Option<String> {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
-    }
+    use crate::page::{found, read};
 
     #[test]
     fn what_stops_each_threat_and_what_shows_it_is_there() {
-        let page = read("docs/threats.md").unwrap();
-        let list = read("tests/data/threats/advisories").unwrap();
-        assert_eq!(faults(&page, &list, read), Vec::<String>::new());
+        let page = read("docs/threats.md");
+        let list = read("tests/data/threats/advisories");
+        assert_eq!(faults(&page, &list, found), Vec::<String>::new());
         let (attacks, others): (Vec<_>, Vec<_>) = rows(&page).into_iter().partition(Row::is_attack);
         assert!(attacks.len() >= 70 && others.len() >= 8, "{} and {} rows", attacks.len(), others.len());
         let known = listed(&list).len();
