@@ -14,8 +14,8 @@ pub(crate) const LEAST: Duration = Duration::from_mins(3);
 /// so many bytes each.
 const SPENT_LOGIN: u64 = 640;
 const SPENT_LOGINS: u64 = 100_000;
-/// An ended session whose record the browser may still hold is remembered for longer than any run: an entry of 73
-/// bytes, twice over while the table has just grown.
+/// An ended session whose record the browser may still hold is remembered for longer than any run: 72 bytes in a
+/// table that is half empty at times. 57,000 of them were seen to take 178 bytes each.
 const ENDED_SESSION: u64 = 192;
 /// Growth that says nothing, in KiB: an allocator's pages.
 const NOISE: u64 = 12 * 1024;
