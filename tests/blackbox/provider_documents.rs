@@ -1,19 +1,17 @@
 //! The provider's documents: how large and how deep they may be, and that good ones stay in use when what comes
 //! later is not good, for as long as agreed.
 
-use std::thread;
 use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use vestibule::clock::Stopwatch;
 
 use crate::support::browser::Browser;
-use crate::support::eventually;
 use crate::support::jwt::Key;
 use crate::support::provider::{Endpoint, Fault, Mishap, Provider};
 use crate::support::site::{Site, never_given_a_session};
 use crate::support::wall_clock::WallClock;
+use crate::support::{eventually, within};
 
 const MEBIBYTE: usize = 1 << 20;
 const MINUTE: i64 = 60;
@@ -153,11 +151,9 @@ fn keys(site: &Site) -> Option<u64> {
 /// Waits for the upkeep to have found this many keys: while something fails it comes round twice a minute.
 #[track_caller]
 fn finds_keys(site: &Site, expected: u64) {
-    let since = Stopwatch::start();
-    while keys(site) != Some(expected) {
-        assert!(since.elapsed() < Duration::from_secs(40), "{:?} keys: {}", keys(site), site.gateway.logs());
-        thread::sleep(Duration::from_millis(100));
-    }
+    within(Duration::from_secs(40), &format!("{expected} keys"), || {
+        (keys(site) == Some(expected)).then_some(())
+    });
 }
 
 #[test]

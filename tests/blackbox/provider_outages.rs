@@ -2,7 +2,6 @@
 //! in time and in calls.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::thread;
 use std::time::Duration;
 
 use rstest::rstest;
@@ -12,11 +11,11 @@ use vestibule::clock::{Clock as _, Stopwatch, SystemClock};
 
 use crate::support::browser::Browser;
 use crate::support::config::Config;
-use crate::support::eventually;
 use crate::support::gateway::listens;
 use crate::support::listener::free_port;
 use crate::support::provider::{Endpoint, Fault, Mishap, Provider};
 use crate::support::site::{Site, never_given_a_session};
+use crate::support::{eventually, within};
 
 /// A login that the provider holds up nobody for.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -82,11 +81,9 @@ fn a_provider_that_is_gone_takes_nothing_from_whoever_is_in() {
     });
 
     let _provider = Provider::start_at(port);
-    let since = Stopwatch::start();
-    while Browser::new().visit(&gateway.url("/back")).status() != 200 {
-        assert!(since.elapsed() < BACK, "not back after {:?}: {}", since.elapsed(), gateway.logs());
-        thread::sleep(Duration::from_millis(100));
-    }
+    within(BACK, "a login at the provider that is back", || {
+        (Browser::new().visit(&gateway.url("/back")).status() == 200).then_some(())
+    });
     assert_eq!(upstream.only("/back").header("x-forwarded-user"), Some("ada"));
 }
 

@@ -31,13 +31,19 @@ use vestibule::clock::Stopwatch;
 
 /// Asks until there is an answer, at most 10 s.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(Duration::from_secs(10), what, ask)
+}
+
+/// Asks until there is an answer, at most so long.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let since = Stopwatch::start();
-    while since.elapsed() < Duration::from_secs(10) {
+    while since.elapsed() < limit {
         if let Some(answer) = ask() {
             return answer;
         }
         thread::sleep(Duration::from_millis(20));
     }
-    panic!("{what}: not within 10 s");
+    panic!("{what}: not within {limit:?}");
 }
